@@ -1,0 +1,55 @@
+"""Every error this program raises on purpose; nothing else reaches a user.
+
+::
+
+    D2ocError                 base; its text is one sentence for the user
+    ├── ScenarioError         a scenario file, key or value
+    ├── FieldError            a boundary or no-fly zone
+    ├── DensityError          a reference density or its data file
+    ├── UnstableLoopError     a control law whose closed loop diverges
+    ├── RecordError           a run folder or a reference case
+    └── MissingExtraError     an optional package that is not installed
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "D2ocError",
+    "DensityError",
+    "FieldError",
+    "MissingExtraError",
+    "RecordError",
+    "ScenarioError",
+    "UnstableLoopError",
+]
+
+
+class D2ocError(Exception):
+    """Base of all errors raised on purpose; its text is one sentence for the user."""
+
+
+class ScenarioError(D2ocError):
+    """A scenario file, a key in it or a value of it cannot be used."""
+
+
+class FieldError(D2ocError):
+    """A field boundary or a no-fly zone cannot be used."""
+
+
+class DensityError(D2ocError):
+    """A reference density, or the data file behind it, cannot be used."""
+
+
+class UnstableLoopError(D2ocError):
+    """The chosen control law would make the closed loop diverge."""
+
+
+class RecordError(D2ocError):
+    """A run folder or a reference case cannot be read."""
+
+
+class MissingExtraError(D2ocError):
+    """An optional package is needed that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'd2oc[{extra}]'")

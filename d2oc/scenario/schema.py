@@ -1,0 +1,284 @@
+"""What a scenario may say: every table and key of the TOML file, with unit, default and bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Point = tuple[Finite, Finite]
+Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
+
+
+class Table(BaseModel):
+    """A table of the scenario file: frozen, and strict about keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class NoFlyZoneTable(Table):
+    """`[[field.no_fly_zones]]`: a polygon where no drone may be and nothing is treated."""
+
+    name: str = "zone"
+    """Name used in messages."""
+    boundary_m: Ring
+    """Corners `[[x, y], ...]`, local ENU. [m]"""
+
+
+class FieldTable(Table):
+    """`[field]`: the ground to cover, either a rectangle or a polygon, in local metres."""
+
+    width_m: Positive | None = None
+    """Extent along x of a rectangle whose lower left corner is the origin. [m]"""
+    height_m: Positive | None = None
+    """Extent along y of that rectangle. [m]"""
+    boundary_m: Ring | None = None
+    """Corners `[[x, y], ...]` of a polygon, instead of width and height. [m]"""
+    no_fly_zones: tuple[NoFlyZoneTable, ...] = ()
+    """Polygons inside the field that nobody enters or treats."""
+
+
+class MixtureComponent(Table):
+    """`[[density.components]]`: one Gaussian patch."""
+
+    mean_m: Point
+    """Centre `[x, y]`. [m]"""
+    sigma_m: Positive | tuple[Positive, Positive]
+    """Standard deviation, one number or `[along, across]`. [m]"""
+    angle_deg: Finite = 0.0
+    """Direction of the first axis, anticlockwise from east. [deg]"""
+    weight: Positive = 1.0
+    """Share of the mass, relative to the other components."""
+
+
+class UniformDensity(Table):
+    """`[density] kind = "uniform"`: the whole field alike."""
+
+    kind: Literal["uniform"]
+
+
+class MixtureDensity(Table):
+    """`[density] kind = "mixture"`: a sum of Gaussian patches over a constant background."""
+
+    kind: Literal["mixture"]
+    components: Annotated[tuple[MixtureComponent, ...], Field(min_length=1)]
+    """The patches."""
+    background: NotNegative = 0.0
+    """Mass spread evenly over the field, relative to the sum of the component weights."""
+
+
+class PointsDensity(Table):
+    """`[density] kind = "points"`: counts at scouted places, from a CSV file."""
+
+    kind: Literal["points"]
+    file: Path
+    """CSV file with a header line; relative to the scenario file."""
+    x_column: str
+    """Column with the coordinate towards east."""
+    y_column: str
+    """Column with the coordinate towards north."""
+    value_column: str
+    """Column with the count or severity; an empty cell is nodata, a zero is a zero."""
+    coordinates: Literal["local-m"]
+    """What the coordinates are: `local-m` is metres in a local frame, x east, y north."""
+    nodata_value: Finite | None = None
+    """A number in the value column that means "not observed"."""
+    interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
+    """How counts become a map: inverse distance weighting, Delaunay triangles, nearest count; `none` treats the points themselves."""
+    cell_size_m: Positive = 5.0
+    """Side of a map cell. [m]"""
+    reach_m: Positive | None = None
+    """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class ImageDensity(Table):
+    """`[density] kind = "image"`: brightness of a picture (PNG), first row to the north."""
+
+    kind: Literal["image"]
+    file: Path
+    """Picture file; relative to the scenario file."""
+    cell_size_m: Positive
+    """Side of a pixel. [m]"""
+    origin_m: Point = (0.0, 0.0)
+    """Lower left corner `[x, y]` of the picture. [m]"""
+    dark_is_dense: bool = False
+    """True when black means most infested."""
+    nodata_value: Annotated[int, Field(ge=0, le=255)] | None = None
+    """Grey level that means "not observed"."""
+
+
+class ArrayDensity(Table):
+    """`[density] kind = "array"`: a NumPy file with one value a cell, first row to the south."""
+
+    kind: Literal["array"]
+    file: Path
+    """`.npy` file, shape (rows, columns); NaN is nodata; relative to the scenario file."""
+    cell_size_m: Positive
+    """Side of a cell. [m]"""
+    origin_m: Point = (0.0, 0.0)
+    """Lower left corner `[x, y]` of the array. [m]"""
+    nodata_value: Finite | None = None
+    """A number that means "not observed"."""
+
+
+DensityTable = Annotated[
+    UniformDensity | MixtureDensity | PointsDensity | ImageDensity | ArrayDensity,
+    Field(discriminator="kind"),
+]
+
+
+class SamplingTable(Table):
+    """`[sampling]`: how the density becomes weighted points."""
+
+    n_samples: Annotated[int, Field(ge=1, le=20_000_000)] = 1000
+    """Number of sample points drawn (those outside the field are removed afterwards)."""
+    method: Literal["low-discrepancy", "random"] = "low-discrepancy"
+    """`random` draws from the seed; `low-discrepancy` is deterministic and even."""
+
+
+class SingleIntegrator(Table):
+    """`model = "single-integrator"`: velocity is commanded; states x, y; inputs vx, vy."""
+
+    model: Literal["single-integrator"]
+    max_speed_m_s: Limit = float("inf")
+    """Largest speed. [m/s]"""
+
+
+class DoubleIntegrator(Table):
+    """`model = "double-integrator"`: acceleration is commanded; states x, vx, y, vy; inputs ax, ay."""
+
+    model: Literal["double-integrator"]
+    max_acceleration_m_s2: Limit = float("inf")
+    """Largest acceleration. [m/s^2]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest speed. [m/s]"""
+
+
+class Quadrotor(Table):
+    """`model = "quadrotor"`: the published 8-state linear quadrotor; inputs are roll and pitch torque."""
+
+    model: Literal["quadrotor"]
+    inertia_kg_m2: Positive = 0.0075
+    """Roll and pitch inertia at the start. [kg m^2]"""
+    inertia_at_end_kg_m2: Positive | None = None
+    """Inertia at the end of operation, reached linearly (a tank that drains); default: constant. [kg m^2]"""
+    max_torque_n_m: Limit = float("inf")
+    """Largest torque per axis. [N m]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest |vx| and |vy|; both are scaled by one factor, as published. [m/s]"""
+    max_tilt_deg: Limit = float("inf")
+    """Largest roll and pitch. [deg]"""
+    max_tilt_rate_deg_s: Limit = float("inf")
+    """Largest roll and pitch rate. [deg/s]"""
+
+
+VehicleTable = Annotated[
+    SingleIntegrator | DoubleIntegrator | Quadrotor,
+    Field(discriminator="model"),
+]
+
+
+class ControlTable(Table):
+    """`[control]`: the finite-horizon optimal control problem every agent solves every step."""
+
+    law: Literal["closed-form"] = "closed-form"
+    """`closed-form`: the published unconstrained problem, solved by a Riccati recursion."""
+    horizon_steps: Annotated[int, Field(ge=1, le=1000)] = 15
+    """Steps looked ahead."""
+    state_weight: tuple[NotNegative, ...] | None = None
+    """Diagonal of Q for one axis (position, velocity, tilt, tilt rate, as far as the model has them); default: the published values."""
+    input_weight: Positive = 1.0
+    """R = input_weight times the identity."""
+    scale_input_weight_with_inertia: bool = False
+    """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
+    terminal_cost: Literal["none", "dare"] = "none"
+    """`dare` ends the horizon with the infinite-horizon cost: stable at any horizon."""
+
+
+class GroupTable(Table):
+    """`[[team.groups]]`: agents that differ from the rest of the team; what is left out is the team's."""
+
+    n_agents: Annotated[int, Field(ge=1, le=100_000)]
+    """Agents in this group."""
+    duration_s: Positive | None = None
+    """Operation time of these agents. [s]"""
+    capacity: Positive = 1.0
+    """Treatment mass per step, relative to the other groups (a larger pump, a wider swath)."""
+    vehicle: VehicleTable | None = None
+    """Vehicle of this group."""
+    control: ControlTable | None = None
+    """Control of this group."""
+
+
+class TeamTable(Table):
+    """`[team]`: who flies and from where."""
+
+    n_agents: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Agents in the team; leave out when groups are listed."""
+    start: Literal["random", "line"] = "random"
+    """`random`: anywhere in the field, from the seed; `line`: side by side along the field's south edge."""
+    start_m: tuple[Point, ...] | None = None
+    """Start places `[[x, y], ...]`, one an agent, instead of `start`. [m]"""
+    groups: tuple[GroupTable, ...] = ()
+    """Unequal agents."""
+
+
+class MissionTable(Table):
+    """`[mission]`: how long, how finely, and in which order agents act."""
+
+    duration_s: Positive
+    """Operation time of every agent. [s]"""
+    time_step_s: Positive = 0.1
+    """Control period T. [s]"""
+    order: Literal["parallel", "sequential"] = "parallel"
+    """`parallel`: all act on the last step's messages; `sequential`: one after the other, as published."""
+
+
+class RadioTable(Table):
+    """`[radio]`: who hears whom."""
+
+    comm_range_m: NotNegative | Limit = 25.0
+    """Agents closer than this exchange what they know; inf reaches everyone, 0 nobody. [m]"""
+
+
+class LedgerTable(Table):
+    """`[ledger]`: how the team's knowledge of consumed weight is merged."""
+
+    rule: Literal["sum", "minimum"] = "sum"
+    """`sum` adds up what each agent consumed; `minimum` keeps the smaller remaining weight (undercounts)."""
+
+
+class Scenario(Table):
+    """A mission: field, reference density, team, vehicle, control, radio and duration."""
+
+    name: str
+    """Short name, used for the run folder."""
+    description: str = ""
+    """One sentence for people."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of everything random."""
+    field: FieldTable | None = None
+    """The ground; default: what the density's own data cover."""
+    density: DensityTable
+    """The reference density."""
+    sampling: SamplingTable = SamplingTable()
+    """Sampling of the density."""
+    team: TeamTable
+    """The team."""
+    vehicle: VehicleTable
+    """The vehicle of everyone whose group names no other."""
+    control: ControlTable = ControlTable()
+    """The control law."""
+    mission: MissionTable
+    """Duration and order."""
+    radio: RadioTable = RadioTable()
+    """The radio."""
+    ledger: LedgerTable = LedgerTable()
+    """The merge rule."""
+
+    _base_dir: Path = PrivateAttr(default=Path("."))
