@@ -15,8 +15,3 @@ def compiled(function: F) -> F:
     jitted: F = numba.njit(cache=True, error_model="numpy")(function)
     return jitted
 
-
-def inlined(function: F) -> F:
-    """Like `compiled`, but let the optimiser copy the body into its callers."""
-    jitted: F = numba.njit(cache=True, error_model="numpy", inline="never")(function)
-    return jitted

@@ -1,0 +1,153 @@
+"""One step of a linear vehicle within its limits, compiled; the arrays of a whole fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.compiled import compiled
+from d2oc.vehicles.linear import LinearModel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+
+class Motion(NamedTuple):
+    """The models of a fleet as padded arrays; the first axis counts kinds of vehicles."""
+
+    A: Floats
+    """State matrices, shape (kinds, K, n, n)."""
+    B: Floats
+    """Input matrices, shape (kinds, K, n, m)."""
+    length: Ints
+    """Number of different steps of each kind, shape (kinds,)."""
+    n_states: Ints
+    n_inputs: Ints
+    position_states: Ints
+    """Shape (kinds, 2)."""
+    velocity_states: Ints
+    """Shape (kinds, 2), -1 where there are none."""
+    input_norm: Floats
+    input_each: Floats
+    speed_norm: Floats
+    speed_each: Floats
+    state_each: Floats
+    """Shape (kinds, n)."""
+
+
+def motion_arrays(models: Sequence[LinearModel]) -> Motion:
+    """Pad the models of a fleet into common arrays."""
+    kinds = len(models)
+    steps = max(len(model.A) for model in models)
+    n = max(model.n_states for model in models)
+    m = max(model.n_inputs for model in models)
+    a = np.zeros((kinds, steps, n, n))
+    b = np.zeros((kinds, steps, n, m))
+    state_each = np.full((kinds, n), np.inf)
+    for kind, model in enumerate(models):
+        k = len(model.A)
+        a[kind, :k, : model.n_states, : model.n_states] = model.A
+        b[kind, :k, : model.n_states, : model.n_inputs] = model.B
+        if model.limits.state_each is not None:
+            state_each[kind, : model.n_states] = model.limits.state_each
+    return Motion(
+        A=a,
+        B=b,
+        length=_ints([len(model.A) for model in models]),
+        n_states=_ints([model.n_states for model in models]),
+        n_inputs=_ints([model.n_inputs for model in models]),
+        position_states=_ints([model.position_states for model in models]),
+        velocity_states=_ints([model.velocity_states or (-1, -1) for model in models]),
+        input_norm=np.array([model.limits.input_norm for model in models]),
+        input_each=np.array([model.limits.input_each for model in models]),
+        speed_norm=np.array([model.limits.speed_norm for model in models]),
+        speed_each=np.array([model.limits.speed_each for model in models]),
+        state_each=state_each,
+    )
+
+
+def _ints(values: object) -> Ints:
+    return np.array(values, dtype=np.int32)
+
+
+@compiled
+def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, after: Floats) -> None:
+    """One step x+ = A_k x + B_k u within the limits.
+
+    Parameters
+    ----------
+    motion : Motion
+        Models of the fleet.
+    kind : int
+        Which model.
+    k : int
+        Step of the mission.
+    state : ndarray, shape (n,)
+        State now.
+    command : ndarray, shape (m,)
+        Input asked for; overwritten with the input that was applied.
+    after : ndarray, shape (n,)
+        Receives the next state.
+    """
+    k = min(k, motion.length[kind] - 1)
+    _limit_input(motion, kind, k, state, command)
+    a = motion.A[kind, k]
+    b = motion.B[kind, k]
+    for i in range(motion.n_states[kind]):
+        total = 0.0
+        for j in range(motion.n_states[kind]):
+            total += a[i, j] * state[j]
+        for j in range(motion.n_inputs[kind]):
+            total += b[i, j] * command[j]
+        after[i] = total
+    _limit_state(motion, kind, after)
+
+
+@compiled
+def _limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
+    norm = 0.0
+    for j in range(motion.n_inputs[kind]):
+        command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])
+        norm += command[j] * command[j]
+    norm = np.sqrt(norm)
+    if norm > motion.input_norm[kind]:
+        for j in range(motion.n_inputs[kind]):
+            command[j] *= motion.input_norm[kind] / norm
+    if motion.speed_norm[kind] < np.inf:
+        _limit_acceleration(motion, kind, k, state, command)
+
+
+@compiled
+def _limit_acceleration(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
+    """Cut the acceleration so that the next velocity is the one projected on the speed limit.
+
+    The projection is onto a convex set that holds the present velocity, so it never asks for more
+    acceleration than the command did.
+    """
+    ix = motion.velocity_states[kind, 0]
+    iy = motion.velocity_states[kind, 1]
+    time_step = motion.B[kind, k, ix, 0]
+    vx = state[ix] + time_step * command[0]
+    vy = state[iy] + time_step * command[1]
+    speed = np.sqrt(vx * vx + vy * vy)
+    if speed > motion.speed_norm[kind]:
+        factor = motion.speed_norm[kind] / speed
+        command[0] = (vx * factor - state[ix]) / time_step
+        command[1] = (vy * factor - state[iy]) / time_step
+
+
+@compiled
+def _limit_state(motion: Motion, kind: int, state: Floats) -> None:
+    if motion.speed_each[kind] < np.inf:
+        ix = motion.velocity_states[kind, 0]
+        iy = motion.velocity_states[kind, 1]
+        fastest = max(abs(state[ix]), abs(state[iy]))
+        if fastest > motion.speed_each[kind]:
+            state[ix] *= motion.speed_each[kind] / fastest
+            state[iy] *= motion.speed_each[kind] / fastest
+    for i in range(motion.n_states[kind]):
+        limit = motion.state_each[kind, i]
+        state[i] = min(max(state[i], -limit), limit)

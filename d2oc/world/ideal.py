@@ -1,0 +1,33 @@
+"""The ideal world: vehicles move exactly as their linear models say, within their limits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.compiled import compiled
+from d2oc.vehicles.motion import Floats, Ints, Motion, move
+
+
+class IdealWorld:
+    """Moves a fleet by its own model equations."""
+
+    def __init__(self, motion: Motion, kind: Ints) -> None:
+        self._motion = motion
+        self._kind = kind
+
+    def advance(self, k: int, state: Floats, command: Floats, active: NDArray[np.bool_]) -> None:
+        """Move every active vehicle in place; see `d2oc.world.World`."""
+        _advance(self._motion, self._kind, k, state, command, active)
+
+
+@compiled
+def _advance(
+    motion: Motion, kind: Ints, k: int, state: Floats, command: Floats, active: NDArray[np.bool_]
+) -> None:
+    after = np.empty(state.shape[1])
+    for r in range(len(kind)):
+        if active[r]:
+            after[:] = state[r]
+            move(motion, kind[r], k, state[r], command[r], after)
+            state[r] = after
