@@ -164,14 +164,16 @@ def write_entry(logs: Logs, writer: int, step: int, slot: int, amount: float, re
 
 
 @compiled
-def lower_weight(tree: SampleTree, belief: Belief, agent: int, slot: int, to: float, quantum: float) -> None:
-    """Set one remaining weight to a smaller value and keep totals and the tree in step."""
-    before = belief.weight[agent, slot]
-    belief.weight[agent, slot] = to
-    if before > 0.0:
-        belief.total[agent] -= np.int64((before - max(to, 0.0)) / quantum)
-        if to <= 0.0:
-            drop_slot(tree, belief.alive[agent], slot)
+def lower_weight(weight: Floats, alive: Counts, slot: int, to: float) -> float:
+    """Lower one agent's weight of one slot; returns by how much its remaining weight fell."""
+    before = weight[slot]
+    weight[slot] = to
+    if before <= 0.0:
+        return 0.0
+    if to <= 0.0:
+        drop_slot(alive, len(alive) // 2, slot)
+        return before
+    return before - to
 
 
 @compiled
@@ -203,23 +205,28 @@ def learn(
     n_writers = 0
     n_batches = 0
     n_entries = 0
+    fallen = 0
+    per_quantum = 1.0 / quantum
     by_minimum = len(logs.remaining) > 0
+    weight = belief.weight[agent]
+    alive = belief.alive[agent]
+    version = belief.version[agent]
     for writer in range(len(known)):
-        start = belief.version[agent, writer]
-        if known[writer] <= start:
+        if known[writer] <= version[writer]:
             continue
         n_writers += 1
-        for step in range(start, known[writer]):
-            if logs.count[writer, step] > 0:
-                n_batches += 1
-            n_entries += logs.count[writer, step]
+        for step in range(version[writer], known[writer]):
             first = logs.first[writer, step]
-            for entry in range(first, first + logs.count[writer, step]):
+            count = logs.count[writer, step]
+            n_batches += count > 0
+            n_entries += count
+            for entry in range(first, first + count):
                 slot = logs.slot[entry]
                 if by_minimum:
-                    after = min(belief.weight[agent, slot], logs.remaining[entry])
+                    after = min(weight[slot], logs.remaining[entry])
                 else:
-                    after = belief.weight[agent, slot] - logs.amount[entry]
-                lower_weight(tree, belief, agent, slot, after, quantum)
-        belief.version[agent, writer] = known[writer]
+                    after = weight[slot] - logs.amount[entry]
+                fallen += np.int64(lower_weight(weight, alive, slot, after) * per_quantum)
+        version[writer] = known[writer]
+    belief.total[agent] -= fallen
     return n_writers, n_batches, n_entries

@@ -120,7 +120,13 @@ def steer(
         k < team.n_steps[r]
         and belief.total[r] > negligible
         and select_goal(
-            tree, belief.weight[r], belief.alive[r], team.position[r], team.alpha[r], space, team.goal[r]
+            tree,
+            belief.weight[r],
+            belief.alive[r],
+            team.position[r],
+            team.alpha[r],
+            space,
+            team.goal[r],
         )
     )
     team.consumed[r] = 0.0
@@ -151,7 +157,9 @@ def settle(
     space: SearchSpace,
 ) -> None:
     """Stage B of agent r, from its new position."""
-    team.consumed[r] = consume(tree, belief, logs, r, k, team.position[r], team.alpha[r], quantum, space)
+    team.consumed[r] = consume(
+        tree, belief, logs, r, k, team.position[r], team.alpha[r], quantum, space
+    )
 
 
 @compiled

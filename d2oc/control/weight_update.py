@@ -47,16 +47,21 @@ def consume(
     consumed : float
         Mass consumed, at most alpha.
     """
-    n, _ = nearest_mass(tree, belief.weight[agent], belief.alive[agent], position[0], position[1], alpha, False, space)
+    weight = belief.weight[agent]
+    alive = belief.alive[agent]
+    n, _ = nearest_mass(tree, weight, alive, position[0], position[1], alpha, False, space)
     open_batch(logs, agent, step)
     consumed = 0.0
+    quanta = 0
     for i in range(n):
         slot = space.found[i]
         amount = np.floor(space.amount[i] / quantum) * quantum
         if amount > 0.0:
-            after = belief.weight[agent, slot] - amount
-            lower_weight(tree, belief, agent, slot, after, quantum)
+            after = weight[slot] - amount
+            lower_weight(weight, alive, slot, after)
             write_entry(logs, agent, step, slot, amount, after)
             consumed += amount
+            quanta += np.int64(amount / quantum)
+    belief.total[agent] -= quanta
     belief.version[agent, agent] = step + 1
     return consumed

@@ -23,7 +23,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Counts = NDArray[np.uint8]
 
-SAMPLES_PER_LEAF = 16
+LEAF_BITS = 4
+LEAF_SIZE = 1 << LEAF_BITS
+"""Samples in a leaf; larger leaves make the tree cheaper to climb and dearer to open."""
 
 
 class SampleTree(NamedTuple):
@@ -40,7 +42,7 @@ class SampleTree(NamedTuple):
     heaviest: Floats
     """Largest initial weight below each node, shape (2 * leaves,)."""
     leaves: int
-    """Number of leaves, a power of two; leaf i holds slots i*N//leaves to (i+1)*N//leaves."""
+    """Number of leaves, a power of two; leaf i holds the slots from i * LEAF_SIZE on; the last leaves may be empty."""
 
 
 class SearchSpace(NamedTuple):
@@ -73,7 +75,7 @@ def sample_tree(points: Floats, weights: Floats) -> SampleTree:
     """
     n = len(points)
     leaves = 1
-    while leaves * SAMPLES_PER_LEAF < n:
+    while leaves * LEAF_SIZE < n:
         leaves *= 2
     order = np.arange(n, dtype=np.int32)
     box = np.empty((2 * leaves, 4))
@@ -135,17 +137,8 @@ def nearest_mass(
     left : float
         Mass that no sample was left for.
     """
-    n_nodes, n_slots, gathered = _gather(tree, weight, alive, x, y, mass, by_weight, space)
-    if gathered >= mass:
-        # The mass is filled inside this key, so nodes beyond it cannot matter; the others are opened.
-        last = _fill(tree, weight, space, n_slots, mass)
-        n_slots = _gather_within(
-            tree, weight, alive, x, y, by_weight, space, n_nodes, n_slots, space.slot_key[last]
-        )
-        n_found = _fill(tree, weight, space, n_slots, mass) + 1
-    else:
-        n_found = n_slots
-        _largest_last(tree, space, n_slots)
+    n_found = _gather(tree, weight, alive, x, y, mass, by_weight, space)
+    _largest_last(tree.sample, space.slot_key, space.slot, n_found)
     left = mass
     for i in range(n_found):
         take = min(weight[space.slot[i]], left)
@@ -165,81 +158,60 @@ def _gather(
     mass: float,
     by_weight: bool,
     space: SearchSpace,
-) -> tuple[int, int, float]:
-    """Open nodes, nearest lower bound first, until their samples hold the mass."""
+) -> int:
+    """Gather in `space.slot` the samples that fill the mass, in any order; all samples if they do not.
+
+    Nodes are opened in the order of their lower bounds. As soon as the samples gathered hold the mass, the key within which
+    they do so is known, and whatever lies beyond it is dropped; it shrinks until no node can hide a smaller key.
+    """
+    keys, nodes, box, heaviest = space.node_key, space.node, tree.box, tree.heaviest
     n_nodes = 0
     n_slots = 0
+    within = np.inf
     gathered = 0.0
-    if alive[1] > 0:
-        space.node_key[0] = 0.0
-        space.node[0] = 1
-        n_nodes = 1
-    while n_nodes > 0 and gathered < mass:
-        node = space.node[0]
-        n_nodes = _pop_node(space.node_key, space.node, n_nodes)
-        while node < tree.leaves:
-            near = 2 * node
-            far = near + 1
-            if alive[near] == 0:
-                node = far
-            elif alive[far] == 0:
-                node = near
-            else:
-                near_key = _lower_bound(tree, near, x, y, by_weight)
-                far_key = _lower_bound(tree, far, x, y, by_weight)
-                if far_key < near_key:
-                    near, far = far, near
-                    near_key, far_key = far_key, near_key
-                _push_node(space.node_key, space.node, n_nodes, far_key, far)
+    enough = mass
+    node = 1 if alive[1] > 0 else 0
+    while node > 0:
+        if node < tree.leaves:
+            # Walk on to the nearer child; the other one waits.
+            near, far = 2 * node, 2 * node + 1
+            near_key = _lower_bound(box[near], heaviest[near], x, y, by_weight) if alive[near] > 0 else np.inf
+            far_key = _lower_bound(box[far], heaviest[far], x, y, by_weight) if alive[far] > 0 else np.inf
+            if far_key < near_key:
+                near, far = far, near
+                near_key, far_key = far_key, near_key
+            if far_key <= within and far_key < np.inf:
+                _push_node(keys, nodes, n_nodes, far_key, far)
                 n_nodes += 1
-                node = near
-                if near_key > space.node_key[0]:
-                    _push_node(space.node_key, space.node, n_nodes, near_key, near)
-                    n_nodes += 1
-                    node = space.node[0]
-                    n_nodes = _pop_node(space.node_key, space.node, n_nodes)
-        n_before = n_slots
-        n_slots = _open_leaf(tree, weight, node, x, y, by_weight, space, n_slots, np.inf)
-        for i in range(n_before, n_slots):
-            gathered += weight[space.slot[i]]
-    return n_nodes, n_slots, gathered
-
-
-@compiled
-def _gather_within(
-    tree: SampleTree,
-    weight: Floats,
-    alive: Counts,
-    x: float,
-    y: float,
-    by_weight: bool,
-    space: SearchSpace,
-    n_nodes: int,
-    n_slots: int,
-    within: float,
-) -> int:
-    """Open every waiting node whose lower bound is not beyond the key `within`."""
-    kept = 0
-    for i in range(n_nodes):
-        if space.node_key[i] <= within:
-            space.node[kept] = space.node[i]
-            kept += 1
-    n_nodes = kept
-    while n_nodes > 0:
-        n_nodes -= 1
-        node = space.node[n_nodes]
-        if node >= tree.leaves:
-            n_slots = _open_leaf(tree, weight, node, x, y, by_weight, space, n_slots, within)
+            if n_nodes == 0 or near_key <= keys[0]:
+                node = near if near_key <= within else 0
+                continue
+            if near_key <= within:
+                _push_node(keys, nodes, n_nodes, near_key, near)
+                n_nodes += 1
         else:
-            for child in range(2 * node, 2 * node + 2):
-                if alive[child] > 0 and _lower_bound(tree, child, x, y, by_weight) <= within:
-                    space.node[n_nodes] = child
-                    n_nodes += 1
+            n_before = n_slots
+            n_slots = _open_leaf(
+                tree.x, tree.y, weight, node - tree.leaves, x, y, by_weight, within, space.slot_key, space.slot, n_slots
+            )
+            for i in range(n_before, n_slots):
+                gathered += weight[space.slot[i]]
+            if gathered >= enough:
+                n_slots = _fill(tree.sample, weight, space.slot_key, space.slot, n_slots, mass) + 1
+                within = space.slot_key[n_slots - 1]
+                gathered = mass
+                enough = 2.0 * mass
+        node = 0
+        if n_nodes > 0 and keys[0] <= within:
+            node = nodes[0]
+            n_nodes = _pop_node(keys, nodes, n_nodes)
+    if gathered > mass and within < np.inf:
+        n_slots = _fill(tree.sample, weight, space.slot_key, space.slot, n_slots, mass) + 1
     return n_slots
 
 
 @compiled
-def _fill(tree: SampleTree, weight: Floats, space: SearchSpace, n_slots: int, mass: float) -> int:
+def _fill(rank: Ints, weight: Floats, keys: Floats, slots: Ints, n_slots: int, mass: float) -> int:
     """Weighted quickselect: order the slots so that a run from the front fills the mass.
 
     Returns the position of the last slot of that run: all before it have smaller keys, all behind
@@ -249,10 +221,10 @@ def _fill(tree: SampleTree, weight: Floats, space: SearchSpace, n_slots: int, ma
     high = n_slots - 1
     left = mass
     while low < high:
-        i = _partition_slots(space.slot_key, space.slot, tree.sample, low, high)
+        i = _partition_slots(keys, slots, rank, low, high)
         below = 0.0
         for j in range(low, i):
-            below += weight[space.slot[j]]
+            below += weight[slots[j]]
         if below >= left:
             high = i - 1
         else:
@@ -262,10 +234,10 @@ def _fill(tree: SampleTree, weight: Floats, space: SearchSpace, n_slots: int, ma
 
 
 @compiled
-def _largest_last(tree: SampleTree, space: SearchSpace, n_slots: int) -> None:
+def _largest_last(rank: Ints, keys: Floats, slots: Ints, n_slots: int) -> None:
     for i in range(n_slots - 1):
-        if _before(space.slot_key, space.slot, tree.sample, n_slots - 1, i):
-            _swap(space.slot_key, space.slot, n_slots - 1, i)
+        if _before(keys, slots, rank, n_slots - 1, i):
+            _swap(keys, slots, n_slots - 1, i)
 
 
 @compiled
@@ -313,23 +285,18 @@ def count_alive(tree: SampleTree, weight: Floats, alive: Counts) -> None:
     n = len(weight)
     for leaf in range(tree.leaves):
         count = 0
-        for slot in range(leaf * n // tree.leaves, (leaf + 1) * n // tree.leaves):
+        for slot in range(leaf << LEAF_BITS, min((leaf + 1) << LEAF_BITS, n)):
             if weight[slot] > 0.0:
                 count += 1
         alive[tree.leaves + leaf] = count
     for node in range(tree.leaves - 1, 0, -1):
-        alive[node] = (alive[2 * node] > 0) + (alive[2 * node + 1] > 0)
+        alive[node] = int(alive[2 * node] > 0) + int(alive[2 * node + 1] > 0)
 
 
 @compiled
-def drop_slot(tree: SampleTree, alive: Counts, slot: int) -> None:
+def drop_slot(alive: Counts, leaves: int, slot: int) -> None:
     """Note that the weight of `slot` is no longer positive."""
-    n = len(tree.x)
-    leaf = slot * tree.leaves // n
-    # Integer division may land one leaf too low where the slot opens the next one.
-    if slot >= (leaf + 1) * n // tree.leaves:
-        leaf += 1
-    node = tree.leaves + leaf
+    node = leaves + (slot >> LEAF_BITS)
     alive[node] -= 1
     while node > 1 and alive[node] == 0:
         node //= 2
@@ -337,40 +304,41 @@ def drop_slot(tree: SampleTree, alive: Counts, slot: int) -> None:
 
 
 @compiled
-def _lower_bound(tree: SampleTree, node: int, x: float, y: float, by_weight: bool) -> float:
-    dx = max(tree.box[node, 0] - x, 0.0, x - tree.box[node, 2])
-    dy = max(tree.box[node, 1] - y, 0.0, y - tree.box[node, 3])
+def _lower_bound(box: Floats, heaviest: float, x: float, y: float, by_weight: bool) -> float:
+    dx = max(box[0] - x, 0.0, x - box[2])
+    dy = max(box[1] - y, 0.0, y - box[3])
     key = dx * dx + dy * dy
     if by_weight:
-        key /= tree.heaviest[node] * tree.heaviest[node]
+        key /= heaviest * heaviest
     return key
 
 
 @compiled
 def _open_leaf(
-    tree: SampleTree,
+    sample_x: Floats,
+    sample_y: Floats,
     weight: Floats,
-    node: int,
+    leaf: int,
     x: float,
     y: float,
     by_weight: bool,
-    space: SearchSpace,
-    n_slots: int,
     within: float,
+    keys: Floats,
+    slots: Ints,
+    n_slots: int,
 ) -> int:
-    n = len(weight)
-    leaf = node - tree.leaves
-    for slot in range(leaf * n // tree.leaves, (leaf + 1) * n // tree.leaves):
+    """Append the samples of a leaf whose key is not beyond `within`."""
+    for slot in range(leaf << LEAF_BITS, min((leaf + 1) << LEAF_BITS, len(weight))):
         w = weight[slot]
         if w > 0.0:
-            dx = tree.x[slot] - x
-            dy = tree.y[slot] - y
+            dx = sample_x[slot] - x
+            dy = sample_y[slot] - y
             key = dx * dx + dy * dy
             if by_weight:
                 key /= w * w
             if key <= within:
-                space.slot_key[n_slots] = key
-                space.slot[n_slots] = slot
+                keys[n_slots] = key
+                slots[n_slots] = slot
                 n_slots += 1
     return n_slots
 
@@ -418,9 +386,9 @@ def _split(x: Floats, y: Floats, order: Ints, leaves: int, box: Floats) -> None:
     node = 1
     while width > 1:
         for first in range(0, leaves, width):
-            start = first * n // leaves
-            middle = (first + width // 2) * n // leaves
-            stop = (first + width) * n // leaves
+            start = min(first << LEAF_BITS, n)
+            middle = min((first + width // 2) << LEAF_BITS, n)
+            stop = min((first + width) << LEAF_BITS, n)
             _measure(x, y, order, start, stop, box[node])
             if box[node, 2] - box[node, 0] >= box[node, 3] - box[node, 1]:
                 _partition(x, order, start, middle, stop)
@@ -474,8 +442,8 @@ def _bound(
 ) -> None:
     n = len(order)
     for leaf in range(leaves):
-        start = leaf * n // leaves
-        stop = (leaf + 1) * n // leaves
+        start = min(leaf << LEAF_BITS, n)
+        stop = min((leaf + 1) << LEAF_BITS, n)
         _measure(x, y, order, start, stop, box[leaves + leaf])
         for i in range(start, stop):
             heaviest[leaves + leaf] = max(heaviest[leaves + leaf], weights[order[i]])
