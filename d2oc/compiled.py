@@ -33,6 +33,12 @@ def compiled(function: F) -> F:
     return jitted
 
 
+def inlined(function: F) -> F:
+    """Like `compiled`, for small functions whose body is copied into their compiled callers."""
+    jitted: F = numba.njit(error_model="numpy", inline="always")(function)
+    return jitted
+
+
 def _cache_folder() -> str:
     """Folder for this state of the sources; empty where nothing can be written."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d2oc" / "machine-code"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2oc.bus.perfect import PerfectBus
-from d2oc.control.closed_form import TrackingProblem
+from d2oc.control.closed_form import tracking
 from d2oc.control.law import first_gains
 from d2oc.errors import RecordError
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
@@ -109,10 +109,7 @@ def case_runtime(case: dict[str, NDArray[np.float64]]) -> InlineRuntime:
         input_each=float(case["u_max"]), speed_each=float(case["v_max"]), state_each=np.array(axis + axis)
     )
     model = quadrotor(TIME_STEP_S, np.array([0.0075]), limits)
-    c, q = model.C, np.ascontiguousarray(case["Q"])
-    problem = TrackingProblem(
-        model.A, model.B, c, q, case["R"][None].copy(), alpha, alpha * c.T @ c + q, alpha * c.T
-    )
+    problem = tracking(model.A, model.B, model.C, case["Q"], case["R"][None], alpha)
     comm_range = float(case["comm_range"])
     setup = TeamSetup(
         points=case["samples"],

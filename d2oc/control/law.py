@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from d2oc.control.closed_form import TrackingProblem, recursion, sweep_back
+from d2oc.control.closed_form import TrackingProblem, blocks_of, recursion, sweep_back, tracking
 from d2oc.errors import UnstableLoopError
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import LinearModel
@@ -64,10 +64,7 @@ def tracking_problem(model: LinearModel, control: ControlTable, alpha: float) ->
     r = control.input_weight * np.eye(model.n_inputs)[None]
     if control.scale_input_weight_with_inertia and model.inertia_kg_m2 is not None:
         r = r * ((PUBLISHED_INERTIA / model.inertia_kg_m2) ** 2)[:, None, None]
-    c = model.C
-    problem = TrackingProblem(
-        model.A, model.B, c, q, np.ascontiguousarray(r), alpha, alpha * c.T @ c + q, alpha * c.T
-    )
+    problem = tracking(model.A, model.B, model.C, q, r, alpha)
     return _with_infinite_horizon(problem) if control.terminal_cost == "dare" else problem
 
 
@@ -104,16 +101,18 @@ def first_gains(problem: TrackingProblem, horizon: int, n_steps: int) -> Gains:
 
 def _gains_at(problem: TrackingProblem, horizon: int, steps: Sequence[int]) -> Gains:
     n, m = problem.B.shape[1:]
-    state = np.empty((len(steps), m, n))
-    goal = np.empty((len(steps), m, 2))
-    work = recursion(horizon, n, m)
-    for i, k in enumerate(steps):
-        for axis in range(2):
-            goals = np.zeros((horizon, 2))
-            goals[:, axis] = 1.0
-            sweep_back(problem, k, goals, work)
-            goal[i, :, axis] = work.feedforward[0]
-        state[i] = -work.K[0]
+    state = np.zeros((len(steps), m, n))
+    goal = np.zeros((len(steps), m, 2))
+    blocks = blocks_of(problem)
+    work = recursion(blocks, horizon)
+    for g, (states, inputs) in enumerate(zip(blocks.states, blocks.inputs, strict=True)):
+        for i, k in enumerate(steps):
+            for axis in range(2):
+                goals = np.zeros((horizon, 2))
+                goals[:, axis] = 1.0
+                sweep_back(blocks, g, k, goals, work)
+                goal[i, inputs, axis] = work.feedforward[g, 0]
+            state[i][np.ix_(inputs, states)] = -work.K[g, 0]
     return Gains(state, goal)
 
 

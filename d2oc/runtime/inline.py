@@ -107,6 +107,12 @@ class InlineRuntime:
         """Remaining weight each agent believes in, shape (L,)."""
         return self.belief.total * self.quantum
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of beliefs, logs and tree. [byte]"""
+        arrays = [*self.belief, *self.logs, *self.space, *self.tree[:-1]]
+        return sum(array.nbytes for array in arrays)
+
     def remaining_weight(self) -> Floats:
         """Belief of every agent in the order of the samples, shape (L, N)."""
         return by_sample(self.tree, np.maximum(self.belief.weight, 0.0))

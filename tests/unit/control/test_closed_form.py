@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from d2oc.control.closed_form import TrackingProblem, recursion, solve_closed_form
+from d2oc.control.closed_form import blocks_of, recursion, solve_closed_form, tracking
 from d2oc.control.law import first_gains, require_stable, spectral_radius, tracking_problem
 from d2oc.errors import UnstableLoopError
 from d2oc.scenario.schema import ControlTable
@@ -21,8 +21,7 @@ def random_problem(rng, horizon, n, m, k_steps):
     r = np.array([np.diag(rng.uniform(0.5, 2, m)) for _ in range(k_steps)])
     a = np.eye(n) + 0.3 * rng.normal(size=(k_steps, n, n)) * (rng.random((k_steps, n, n)) < 0.5)
     b = rng.normal(size=(k_steps, n, m))
-    p_end = alpha * c.T @ c + q
-    return TrackingProblem(a, b, c, q, r, alpha, p_end, alpha * c.T)
+    return tracking(a, b, c, q, r, alpha)
 
 
 def at(array, k):
@@ -88,9 +87,9 @@ def solve_condensed(problem, k, x0, goals):
 
 
 def solve_riccati(problem, k, x0, goals):
-    n, m = problem.B.shape[1:]
-    inputs = np.empty((len(goals), m))
-    solve_closed_form(problem, k, x0, goals, recursion(len(goals), n, m), inputs)
+    blocks = blocks_of(problem)
+    inputs = np.empty((len(goals), problem.B.shape[2]))
+    solve_closed_form(blocks, k, x0, goals, recursion(blocks, len(goals)), inputs)
     return inputs
 
 
@@ -186,3 +185,11 @@ def test_input_weight_scaled_with_inertia_keeps_the_loop_stable(factor):
     assert spectral_radius(plain, 15, 1) > 1
     radius = spectral_radius(light, 15, 1)
     assert spectral_radius(scaled, 15, 1) == pytest.approx(radius, abs=1e-9)
+
+
+def test_axes_that_do_not_act_on_each_other_are_solved_apart():
+    quad = blocks_of(tracking_problem(quadrotor(0.1, PUBLISHED), ControlTable(), 1 / 900))
+    assert quad.states.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert quad.inputs.tolist() == [[1], [0]]
+    coupled = blocks_of(random_problem(np.random.default_rng(0), 5, 4, 2, 3))
+    assert coupled.states.tolist() == [[0, 1, 2, 3]]
