@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -193,7 +194,7 @@ def _width(crossings: Floats) -> float:
 def _slabs(ring: Floats) -> Iterator[_Slab]:
     start, end = ring, np.roll(ring, -1, axis=0)
     heights = np.unique(ring[:, 1])
-    for low, high in zip(heights[:-1], heights[1:], strict=True):
+    for low, high in itertools.pairwise(heights):
         spans = (np.minimum(start[:, 1], end[:, 1]) <= low) & (np.maximum(start[:, 1], end[:, 1]) >= high)
         x_low = _x_at(start[spans], end[spans], low)
         x_high = _x_at(start[spans], end[spans], high)
@@ -320,8 +321,9 @@ def _boundary_of(table: FieldTable) -> Floats:
 
 def _checked_ring(corners: ArrayLike, what: str) -> Floats:
     ring = _as_ring(corners)
-    if not np.isfinite(ring).all():
-        raise FieldError(f"{what} has the corner {_corner(ring[~np.isfinite(ring).all(axis=1)][0])}, which is not finite")
+    finite = np.isfinite(ring).all(axis=1)
+    if not finite.all():
+        raise FieldError(f"{what} has the corner {_corner(ring[~finite][0])}, which is not finite")
     ring = ring[(ring != np.roll(ring, 1, axis=0)).any(axis=1)]  # repeated corners, also a closing one
     if len(ring) < 3:
         raise FieldError(f"{what} has {len(ring)} distinct corners, a polygon needs at least 3")

@@ -125,7 +125,7 @@ class Mixture:
         return points
 
     def rasterise(self, bounds: Bounds, cell_size_m: float) -> GridDensity:
-        """Mass of each cell by 4 x 4 Gauss-Legendre nodes, good while cells are below 2 sigma; see `Density.rasterise`."""
+        """Mass of each cell by 4 x 4 Gauss-Legendre nodes, good for cells below 2 sigma; see `Density.rasterise`."""
         shape = grid_shape(bounds, cell_size_m)
         centres = cell_centres(bounds, cell_size_m)
         nodes, weights = np.polynomial.legendre.leggauss(PROBES)
@@ -133,7 +133,7 @@ class Mixture:
         for dx, wx in zip(nodes * cell_size_m / 2, weights / 2, strict=True):
             for dy, wy in zip(nodes * cell_size_m / 2, weights / 2, strict=True):
                 for share, patch in zip(self.shares, self.patches, strict=False):
-                    mass += wx * wy * share * cell_size_m**2 * patch.density(centres + (dx, dy))
+                    mass += wx * wy * share * cell_size_m**2 * patch.density(centres + np.array([dx, dy]))
         values = mass.reshape(shape)
         if self.background:
             covered = covered_share(self.field, bounds, cell_size_m)

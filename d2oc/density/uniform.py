@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,5 +45,7 @@ def covered_share(field: Field, bounds: Bounds, cell_size: float) -> Floats:
     rows, columns = grid_shape(bounds, cell_size)
     centres = cell_centres(bounds, cell_size)
     steps = cell_size * ((np.arange(SUBCELLS) + 0.5) / SUBCELLS - 0.5)
-    inside = sum(field.in_boundary(centres + (dx, dy)).astype(np.float64) for dx in steps for dy in steps)
-    return np.asarray(inside / SUBCELLS**2).reshape(rows, columns)
+    inside = np.zeros(len(centres))
+    for offset in itertools.product(steps, steps):
+        inside += field.in_boundary(centres + np.array(offset))
+    return inside.reshape(rows, columns) / SUBCELLS**2

@@ -1,0 +1,185 @@
+"""Reading scouting counts from a CSV file; every mistake in the file is named by line and column."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2oc.density.protocol import Floats
+from d2oc.errors import DensityError
+
+if TYPE_CHECKING:
+    from d2oc.scenario.schema import PointsDensity
+
+__all__ = ["Counts", "read_counts"]
+
+DELIMITERS = (",", ";", "\t")
+FARTHEST = 2e7
+"""Half the circumference of the Earth; no local coordinate is larger. [m]"""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Counts at distinct scouted places.
+
+    Attributes
+    ----------
+    places : ndarray, shape (n, 2)
+        Local ENU. [m]
+    values : ndarray, shape (n,)
+        Count or severity, at least 0, some above; in the file's own unit.
+    n_nodata : int
+        Places in the file without an observation, left out here.
+    n_merged : int
+        Rows merged into another row with the same coordinates.
+    """
+
+    places: Floats
+    values: Floats
+    n_nodata: int = 0
+    n_merged: int = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was done to the rows."""
+        sentences = []
+        if self.n_nodata:
+            sentences.append(f"{self.n_nodata} places without an observation (nodata) were left out")
+        if self.n_merged:
+            sentences.append(f"{self.n_merged} rows repeat the coordinates of another; their counts were averaged")
+        return tuple(sentences)
+
+
+def read_counts(table: PointsDensity) -> Counts:
+    """Read the counts that a `kind = "points"` table declares.
+
+    The file is UTF-8 with or without byte order mark; cells are separated by comma, semicolon or tab (whichever
+    splits the header into most cells); the first line names the columns; decimals have a point. An empty cell in
+    the value column, or the declared nodata value, is nodata; a zero is a count of zero.
+
+    Parameters
+    ----------
+    table : PointsDensity
+        File and columns.
+
+    Returns
+    -------
+    counts : Counts
+
+    Raises
+    ------
+    DensityError
+        Naming file, line, column and value.
+    """
+    header, rows = _split(table.file, _text(table.file))
+    columns = [_column(table.file, header, name) for name in (table.x_column, table.y_column, table.value_column)]
+    cells = np.array([_numbers(table, line, row, header, columns) for line, row in rows], dtype=np.float64)
+    observed = ~np.isnan(cells[:, 2])
+    if not observed.any():
+        raise DensityError(f"{table.file}: every cell of column '{table.value_column}' is nodata, so there is no count")
+    if not (cells[observed, 2] > 0).any():
+        raise DensityError(f"{table.file}: every count in column '{table.value_column}' is zero: nothing to cover")
+    _require_metres(table.file, cells[observed, :2])
+    merged = _merge(cells[observed])
+    return replace(merged, n_nodata=int((~observed).sum()))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DensityError(
+            f"{file}: byte {error.object[error.start]:#04x} at position {error.start} is not UTF-8 text; "
+            "save the file as CSV UTF-8"
+        ) from None
+    except OSError as error:
+        raise DensityError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def _split(file: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header and the rows below it, each with its line number; blank lines are skipped."""
+    if not text.strip():
+        raise DensityError(f"{file}: is empty; expected a header line and one line a count")
+    rows = max((_rows(file, text, delimiter) for delimiter in DELIMITERS), key=lambda rows: len(rows[0][1]))
+    header = [name.strip() for name in rows[0][1]]
+    if len(rows) == 1:
+        raise DensityError(f"{file}: has a header line and no counts below it")
+    for line, row in rows[1:]:
+        if len(row) != len(header):
+            raise DensityError(f"{file}: line {line} has {len(row)} cells, the header names {len(header)} columns")
+    return header, rows[1:]
+
+
+def _rows(file: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DensityError(f"{file}: line {reader.line_num} is not CSV ({error})") from None
+
+
+def _column(file: Path, header: list[str], name: str) -> int:
+    if header.count(name) == 1:
+        return header.index(name)
+    if name in header:
+        raise DensityError(f"{file}: line 1 names the column '{name}' {header.count(name)} times")
+    close = difflib.get_close_matches(name, header, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    raise DensityError(f"{file}: has no column '{name}'; {hint}columns: {', '.join(header)}")
+
+
+def _numbers(
+    table: PointsDensity, line: int, row: list[str], header: list[str], columns: list[int]
+) -> tuple[float, float, float]:
+    """Numbers x, y, value of a row; a value of NaN is nodata."""
+    where = [f"{table.file}: line {line}, column '{header[column]}'" for column in columns]
+    x, y = (_coordinate(row[column], at) for column, at in zip(columns[:2], where[:2], strict=True))
+    cell = row[columns[2]].strip()
+    value = _number(cell, where[2]) if cell else np.nan
+    if value == table.nodata_value:
+        value = np.nan
+    if value < 0:
+        raise DensityError(f"{where[2]}: {cell} is negative; a count is 0 or more (nodata_value names a marker)")
+    return x, y, value
+
+
+def _coordinate(cell: str, where: str) -> float:
+    if not cell.strip():
+        raise DensityError(f"{where}: is empty; every place needs a coordinate in metres")
+    value = _number(cell, where)
+    if abs(value) > FARTHEST:
+        raise DensityError(f"{where}: {cell.strip()} m is too far away; coordinates are at most {FARTHEST:g} m")
+    return value
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        value = float(cell.replace("_", "x"))  # Python alone reads 1_000 as a number
+    except ValueError:
+        hint = "; decimals have a point and thousands no separator" if "," in cell else ""
+        raise DensityError(f"{where}: '{cell.strip()}' is not a number{hint}") from None
+    if not np.isfinite(value):
+        raise DensityError(f"{where}: '{cell.strip()}' is not finite; leave the cell empty where nothing was observed")
+    return value
+
+
+def _require_metres(file: Path, places: Floats) -> None:
+    """Refuse coordinates that look like degrees: small numbers that differ by less than one."""
+    extent = np.ptp(places, axis=0)
+    largest = abs(places).max(axis=0)
+    if (largest <= (180, 90)).all() and largest.max() > 1 and 0 < extent.max() < 1:
+        raise DensityError(
+            f"{file}: the places span only {extent[0]:g} x {extent[1]:g} m and look like longitude and latitude in "
+            "degrees; local metres are expected (project them, for example to UTM)"
+        )
+
+
+def _merge(cells: Floats) -> Counts:
+    places, which, repeats = np.unique(cells[:, :2], axis=0, return_inverse=True, return_counts=True)
+    values = np.bincount(which.ravel(), weights=cells[:, 2]) / repeats
+    return Counts(places, values, n_merged=len(cells) - len(places))
