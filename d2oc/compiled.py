@@ -12,9 +12,11 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+
+numba_config: Any = numba.config
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -24,19 +26,17 @@ CACHES_KEPT = 4
 
 def compiled(function: F) -> F:
     """Compile `function` to machine code at its first call and keep the result on disk."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _CACHE
+    before = numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = _CACHE
     try:
-        jitted: F = numba.njit(cache=bool(_CACHE), error_model="numpy")(function)
+        return cast(F, numba.njit(cache=bool(_CACHE), error_model="numpy")(function))
     finally:
-        numba.config.CACHE_DIR = before
-    return jitted
+        numba_config.CACHE_DIR = before
 
 
 def inlined(function: F) -> F:
     """Like `compiled`, for small functions whose body is copied into their compiled callers."""
-    jitted: F = numba.njit(error_model="numpy", inline="always")(function)
-    return jitted
+    return cast(F, numba.njit(error_model="numpy", inline="always")(function))
 
 
 def _cache_folder() -> str:

@@ -28,12 +28,10 @@ import math
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Counts, Floats, Ints, Longs
 from d2oc.compiled import compiled
-from d2oc.transport.nearest_mass import Counts, Floats, Ints, SampleTree, count_alive, drop_slot
-
-Longs = NDArray[np.int64]
+from d2oc.transport.nearest_mass import SampleTree, count_alive, drop_slot
 
 SMALLEST_QUANTUM = 2.0**-62
 """Keeps the total weight, counted in quanta, inside 64-bit integers."""
@@ -68,7 +66,7 @@ class Logs(NamedTuple):
     """What the writer believed to remain afterwards, shape (capacity,); empty unless the rule is `minimum`."""
     first: Longs
     """First entry of each batch, shape (writers, steps)."""
-    count: Ints
+    length: Ints
     """Entries of each batch, shape (writers, steps)."""
     used: Longs
     """Entries in the pool, shape (1,)."""
@@ -126,7 +124,7 @@ def new_logs(n_writers: int, n_steps: int, capacity: int, rule: Rule) -> Logs:
         amount=np.empty(capacity),
         remaining=np.empty(capacity if rule == "minimum" else 0),
         first=np.zeros((n_writers, n_steps), np.int64),
-        count=np.zeros((n_writers, n_steps), np.int32),
+        length=np.zeros((n_writers, n_steps), np.int32),
         used=np.zeros(1, np.int64),
     )
 
@@ -134,21 +132,18 @@ def new_logs(n_writers: int, n_steps: int, capacity: int, rule: Rule) -> Logs:
 def with_capacity(logs: Logs, capacity: int) -> Logs:
     """The same logs with room for `capacity` entries."""
     used = int(logs.used[0])
-
-    def grown(old: NDArray[np.generic]) -> NDArray[np.generic]:
-        new = np.empty(capacity, old.dtype)
-        new[:used] = old[:used]
-        return new
-
-    remaining = grown(logs.remaining) if len(logs.remaining) else logs.remaining
-    return logs._replace(slot=grown(logs.slot), amount=grown(logs.amount), remaining=remaining)
+    new = new_logs(1, 1, capacity, "minimum" if len(logs.remaining) else "sum")
+    new.slot[:used] = logs.slot[:used]
+    new.amount[:used] = logs.amount[:used]
+    new.remaining[: min(used, len(new.remaining))] = logs.remaining[:used]
+    return logs._replace(slot=new.slot, amount=new.amount, remaining=new.remaining)
 
 
 @compiled
 def open_batch(logs: Logs, writer: int, step: int) -> None:
     """Begin the batch of `writer` at `step`; entries follow by `write_entry`."""
     logs.first[writer, step] = logs.used[0]
-    logs.count[writer, step] = 0
+    logs.length[writer, step] = 0
 
 
 @compiled
@@ -160,7 +155,7 @@ def write_entry(logs: Logs, writer: int, step: int, slot: int, amount: float, re
     if len(logs.remaining) > 0:
         logs.remaining[entry] = remaining
     logs.used[0] = entry + 1
-    logs.count[writer, step] += 1
+    logs.length[writer, step] += 1
 
 
 @compiled
@@ -217,7 +212,7 @@ def learn(
         n_writers += 1
         for step in range(version[writer], known[writer]):
             first = logs.first[writer, step]
-            count = logs.count[writer, step]
+            count = logs.length[writer, step]
             n_batches += count > 0
             n_entries += count
             for entry in range(first, first + count):
@@ -226,7 +221,7 @@ def learn(
                     after = min(weight[slot], logs.remaining[entry])
                 else:
                     after = weight[slot] - logs.amount[entry]
-                fallen += np.int64(lower_weight(weight, alive, slot, after) * per_quantum)
+                fallen += int(lower_weight(weight, alive, slot, after) * per_quantum)
         version[writer] = known[writer]
     belief.total[agent] -= fallen
     return n_writers, n_batches, n_entries

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats
 from d2oc.bus.perfect import PerfectBus
 from d2oc.control.closed_form import tracking
 from d2oc.control.law import first_gains
@@ -99,7 +99,7 @@ def verify_case(path: str | Path) -> Verification:
     )
 
 
-def case_runtime(case: dict[str, NDArray[np.float64]]) -> InlineRuntime:
+def case_runtime(case: dict[str, Floats]) -> InlineRuntime:
     """Team of a reference case: official mode, equal masses, weights 1/N."""
     n_agents, n_steps = len(case["initial_states"]), int(case["n_steps"])
     alpha = 1.0 / (n_agents * n_steps)
@@ -127,7 +127,7 @@ def case_runtime(case: dict[str, NDArray[np.float64]]) -> InlineRuntime:
 
 
 def _deviation(
-    case: dict[str, NDArray[np.float64]], name: str, ours: NDArray[np.float64]
+    case: dict[str, Floats], name: str, ours: Floats
 ) -> float | None:
     if name not in case:
         return None
@@ -136,7 +136,7 @@ def _deviation(
     return float(np.abs(case[name] - ours).max())
 
 
-def _read_case(path: Path) -> dict[str, NDArray[np.float64]]:
+def _read_case(path: Path) -> dict[str, Floats]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             case = {name: np.asarray(archive[name], dtype=np.float64) for name in archive.files}
@@ -153,7 +153,7 @@ def _read_case(path: Path) -> dict[str, NDArray[np.float64]]:
     return case
 
 
-def _check_shapes(path: Path, case: dict[str, NDArray[np.float64]]) -> None:
+def _check_shapes(path: Path, case: dict[str, Floats]) -> None:
     n_steps, n_agents = int(case["n_steps"]), len(case["initial_states"])
     wanted = {
         "samples": (len(case["samples"]), 2),

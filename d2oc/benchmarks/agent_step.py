@@ -8,18 +8,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats
 from d2oc.benchmarks.published_way import PublishedTeam
 from d2oc.bus.perfect import PerfectBus
 from d2oc.compiled import compiled
-from d2oc.control.closed_form import Blocks, Recursion, TrackingProblem, blocks_of, recursion, solve_closed_form
+from d2oc.control.closed_form import (
+    Blocks,
+    Recursion,
+    TrackingProblem,
+    blocks_of,
+    recursion,
+    solve_closed_form,
+)
 from d2oc.control.law import first_gains, tracking_problem
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import double_integrator, quadrotor
-
-Floats = NDArray[np.float64]
 
 HORIZON = 15
 N_STEPS = 150
@@ -110,7 +115,7 @@ def _official_runtime(n_samples: int, n_steps: int) -> tuple[InlineRuntime, Floa
     rng = np.random.default_rng(7)
     points = rng.uniform(0, MAP_M, (n_samples, 2))
     start = np.zeros((N_AGENTS, 8))
-    start[:, [0, 4]] = np.random.RandomState(1).random_sample((N_AGENTS, 2)) * MAP_M  # noqa: NPY002
+    start[:, [0, 4]] = np.random.RandomState(1).random_sample((N_AGENTS, 2)) * MAP_M
     alpha = 1.0 / (N_AGENTS * N_STEPS)
     setup = TeamSetup(
         points=points,

@@ -7,11 +7,9 @@ sorted twice, the KKT matrix of the horizon built once and solved anew every ste
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats
 from d2oc.control.closed_form import TrackingProblem
-
-Floats = NDArray[np.float64]
 
 
 class PublishedTeam:
@@ -65,8 +63,7 @@ class PublishedTeam:
         start = horizon * (n + m)
         right[start : start + n] = -self.problem.A[0] @ state
         solution = np.linalg.solve(self._kkt, right)
-        command: Floats = solution[horizon * n : horizon * n + m]
-        return command
+        return np.asarray(solution[horizon * n : horizon * n + m])
 
     def _update(self, r: int, position: Floats) -> None:
         left = np.flatnonzero(self.weight[r] > 0)

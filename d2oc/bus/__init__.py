@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Ints = NDArray[np.int32]
+from d2oc.arrays import Flags, Floats, Ints
 
 
 class Bus(Protocol):
     """What decides which messages of a step arrive."""
 
-    def links(self, position: NDArray[np.float64], on_air: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    def links(self, position: Floats, on_air: Flags) -> tuple[Ints, Ints]:
         """Links on which a message posted now arrives.
 
         Parameters

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int32]
+from d2oc.arrays import Flags, Floats, Ints
 
 
 class PerfectBus:
@@ -16,7 +16,7 @@ class PerfectBus:
     def __init__(self, comm_range: float) -> None:
         self._comm_range = comm_range
 
-    def links(self, position: NDArray[np.float64], on_air: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    def links(self, position: Floats, on_air: Flags) -> tuple[Ints, Ints]:
         """Both directions of every pair in range; see `d2oc.bus.Bus`."""
         agents = np.flatnonzero(on_air)
         pairs = agents[self._pairs(position[agents])]
@@ -25,14 +25,14 @@ class PerfectBus:
         order = np.lexsort((sender, receiver))
         return sender[order].astype(np.int32), receiver[order].astype(np.int32)
 
-    def _pairs(self, position: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _pairs(self, position: Floats) -> NDArray[np.intp]:
         if math.isinf(self._comm_range) or len(position) < 2:
             return np.stack(np.triu_indices(len(position), 1), axis=1)
         if self._comm_range <= 0:
             return np.empty((0, 2), np.intp)
         return self._close_pairs(position)
 
-    def _close_pairs(self, position: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _close_pairs(self, position: Floats) -> NDArray[np.intp]:
         from scipy.spatial import cKDTree
 
         tree = cKDTree(position)

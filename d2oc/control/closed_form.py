@@ -25,12 +25,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats, Ints
 from d2oc.compiled import compiled, inlined
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
 
 
 class TrackingProblem(NamedTuple):
@@ -326,7 +323,7 @@ def _step_slope(
     slope: Floats,
     before: Floats,
 ) -> None:
-    """s one step earlier."""
+    """S one step earlier."""
     n = len(slope)
     for i in range(n):
         before[i] = pull[i, 0] * goals[goal, 0] + pull[i, 1] * goals[goal, 1]

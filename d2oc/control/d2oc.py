@@ -18,17 +18,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.control.selection import select_goal
 from d2oc.control.weight_sharing import Mail, tell
 from d2oc.control.weight_update import consume
 from d2oc.ledger import Belief, Logs
-from d2oc.transport.nearest_mass import Floats, Ints, SampleTree, SearchSpace
+from d2oc.transport.nearest_mass import SampleTree, SearchSpace
 from d2oc.vehicles.motion import Motion, move
-
-Flags = NDArray[np.bool_]
 
 
 class Law(NamedTuple):

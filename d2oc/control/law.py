@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats
 from d2oc.control.closed_form import TrackingProblem, blocks_of, recursion, sweep_back, tracking
 from d2oc.errors import UnstableLoopError
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import LinearModel
-
-Floats = NDArray[np.float64]
 
 PUBLISHED_INERTIA = 0.0075
 """Inertia the published input weight was tuned for. [kg m^2]"""

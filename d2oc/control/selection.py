@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from d2oc.arrays import Counts, Floats
 from d2oc.compiled import compiled
-from d2oc.transport.nearest_mass import Counts, Floats, SampleTree, SearchSpace, nearest_mass
+from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
 
 
 @compiled

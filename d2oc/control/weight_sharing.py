@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from d2oc.arrays import Ints
 from d2oc.compiled import compiled
 from d2oc.ledger import Belief, Logs, learn
-from d2oc.transport.nearest_mass import Ints, SampleTree
+from d2oc.transport.nearest_mass import SampleTree
 
 MESSAGE_HEADER_BYTES = 32
 """Sender, time, position and sizes of one message."""
@@ -29,13 +30,14 @@ class Mail(NamedTuple):
     """Ledger entries that were news to the receiver."""
     bytes: Ints
     """Size of the message: what the receiver lacked, plus the fixed parts above."""
-    count: Ints
+    n: Ints
     """Messages so far, shape (1,)."""
 
 
 def empty_mail(capacity: int) -> Mail:
     """Room for the messages of one step."""
-    return Mail(*(np.empty(capacity, np.int32) for _ in range(4)), count=np.zeros(1, np.int32))
+    sender, receiver, entries, size = np.empty((4, capacity), np.int32)
+    return Mail(sender, receiver, entries, size, np.zeros(1, np.int32))
 
 
 @compiled
@@ -51,9 +53,9 @@ def tell(
 ) -> None:
     """Deliver one message: `receiver` learns the version vector `known` of `sender`."""
     writers, batches, entries = learn(tree, belief, logs, receiver, known, quantum)
-    i = mail.count[0]
+    i = mail.n[0]
     mail.sender[i] = sender
     mail.receiver[i] = receiver
     mail.entries[i] = entries
     mail.bytes[i] = MESSAGE_HEADER_BYTES + WRITER_BYTES * writers + BATCH_BYTES * batches + ENTRY_BYTES * entries
-    mail.count[0] = i + 1
+    mail.n[0] = i + 1

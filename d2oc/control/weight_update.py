@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from d2oc.arrays import Floats
 from d2oc.compiled import compiled
 from d2oc.ledger import Belief, Logs, lower_weight, open_batch, write_entry
-from d2oc.transport.nearest_mass import Floats, SampleTree, SearchSpace, nearest_mass
+from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
 
 
 @compiled
@@ -61,7 +62,7 @@ def consume(
             lower_weight(weight, alive, slot, after)
             write_entry(logs, agent, step, slot, amount, after)
             consumed += amount
-            quanta += np.int64(amount / quantum)
+            quanta += int(amount / quantum)
     belief.total[agent] -= quanta
     belief.version[agent, agent] = step + 1
     return consumed

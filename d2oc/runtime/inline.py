@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats, Ints
 from d2oc.bus import Bus
 from d2oc.control.d2oc import Law, Team, account, decide, deliver, locate, sequential_step
 from d2oc.control.law import Gains
@@ -29,9 +29,6 @@ from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
 from d2oc.world.ideal import IdealWorld
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
 
 NEGLIGIBLE_WEIGHT = 1e-12
 """A belief whose remaining weight is below this share of the whole counts as empty."""
@@ -105,13 +102,13 @@ class InlineRuntime:
     @property
     def believed_remaining(self) -> Floats:
         """Remaining weight each agent believes in, shape (L,)."""
-        return self.belief.total * self.quantum
+        return np.asarray(self.belief.total * self.quantum)
 
     @property
     def memory_bytes(self) -> int:
         """Memory of beliefs, logs and tree. [byte]"""
         arrays = [*self.belief, *self.logs, *self.space, *self.tree[:-1]]
-        return sum(array.nbytes for array in arrays)
+        return sum(np.asarray(array).nbytes for array in arrays)
 
     def remaining_weight(self) -> Floats:
         """Belief of every agent in the order of the samples, shape (L, N)."""
@@ -120,7 +117,7 @@ class InlineRuntime:
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """Entries of step k: agent, sample and amount, ordered by agent."""
         acted = np.flatnonzero(self.team.active)
-        count = self.logs.count[acted, k]
+        count = self.logs.length[acted, k]
         agent = np.repeat(acted, count).astype(np.int32)
         first = np.repeat(self.logs.first[acted, k], count)
         offset = np.arange(len(agent)) - np.repeat(np.cumsum(count) - count, count)
@@ -128,7 +125,7 @@ class InlineRuntime:
         return agent, self.tree.sample[self.logs.slot[entry]], self.logs.amount[entry]
 
     def _sequential(self, k: int) -> None:
-        self.mail.count[0] = 0
+        self.mail.n[0] = 0
         agent = 0
         while True:
             agent = sequential_step(

@@ -12,16 +12,12 @@ Samples are stored in tree order; a position in that order is called a *slot*.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Counts, Floats, Ints
 from d2oc.compiled import compiled
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
-Counts = NDArray[np.uint8]
 
 LEAF_BITS = 4
 LEAF_SIZE = 1 << LEAF_BITS
@@ -161,8 +157,9 @@ def _gather(
 ) -> int:
     """Gather in `space.slot` the samples that fill the mass, in any order; all samples if they do not.
 
-    Nodes are opened in the order of their lower bounds. As soon as the samples gathered hold the mass, the key within which
-    they do so is known, and whatever lies beyond it is dropped; it shrinks until no node can hide a smaller key.
+    Nodes are opened in the order of their lower bounds. As soon as the samples gathered hold the mass, the key
+    within which they do so is known, and whatever lies beyond it is dropped; it shrinks until no node can hide
+    a smaller key.
     """
     keys, nodes, box, heaviest = space.node_key, space.node, tree.box, tree.heaviest
     n_nodes = 0
@@ -455,4 +452,4 @@ def by_sample(tree: SampleTree, by_slot: Floats) -> Floats:
     """Bring values from slot order back to the caller's sample order."""
     result = np.empty_like(by_slot)
     result[..., tree.sample] = by_slot
-    return cast(Floats, result)
+    return result

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from d2oc.arrays import Floats
 
 GRAVITY = 9.81
 """Standard gravity as the published code rounds it. [m/s^2]"""

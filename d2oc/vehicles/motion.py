@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.vehicles.linear import LinearModel
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
 
 
 class Motion(NamedTuple):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from d2oc.arrays import Flags, Floats
 
 
 class World(Protocol):
     """What moves a fleet by one control period."""
 
-    def advance(self, k: int, state: Floats, command: Floats, active: NDArray[np.bool_]) -> None:
+    def advance(self, k: int, state: Floats, command: Floats, active: Flags) -> None:
         """Move every active vehicle in place.
 
         Parameters

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
-from d2oc.vehicles.motion import Floats, Ints, Motion, move
+from d2oc.vehicles.motion import Motion, move
 
 
 class IdealWorld:
@@ -16,14 +16,14 @@ class IdealWorld:
         self._motion = motion
         self._kind = kind
 
-    def advance(self, k: int, state: Floats, command: Floats, active: NDArray[np.bool_]) -> None:
+    def advance(self, k: int, state: Floats, command: Floats, active: Flags) -> None:
         """Move every active vehicle in place; see `d2oc.world.World`."""
         _advance(self._motion, self._kind, k, state, command, active)
 
 
 @compiled
 def _advance(
-    motion: Motion, kind: Ints, k: int, state: Floats, command: Floats, active: NDArray[np.bool_]
+    motion: Motion, kind: Ints, k: int, state: Floats, command: Floats, active: Flags
 ) -> None:
     after = np.empty(state.shape[1])
     for r in range(len(kind)):

@@ -1,14 +1,15 @@
-"""The ledger is a CRDT: whatever is lost, repeated, reordered or relayed, knowledge converges and never counts twice."""
+"""The ledger is a CRDT: news may be lost, repeated, reordered or relayed, and is never counted twice."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from d2oc.control.weight_update import consume
 from d2oc.ledger import learn, new_belief, new_logs, quantised, quantum_of, with_capacity
 from d2oc.transport.nearest_mass import count_alive, sample_tree, search_space
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 N, L, STEPS = 60, 4, 12
 
@@ -55,7 +56,7 @@ class Team:
         for writer in range(L):
             for step in range(self.belief.version[agent, writer]):
                 first = self.logs.first[writer, step]
-                for entry in range(first, first + self.logs.count[writer, step]):
+                for entry in range(first, first + self.logs.length[writer, step]):
                     consumed[self.logs.slot[entry]] += self.logs.amount[entry]
         return np.maximum(0.0, self.initial - consumed)
 

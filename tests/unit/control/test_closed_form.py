@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from d2oc.control.closed_form import blocks_of, recursion, solve_closed_form, tracking
 from d2oc.control.law import first_gains, require_stable, spectral_radius, tracking_problem
 from d2oc.errors import UnstableLoopError

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from d2oc.transport.nearest_mass import (
     by_sample,
     count_alive,
@@ -12,8 +15,6 @@ from d2oc.transport.nearest_mass import (
     sample_tree,
     search_space,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def full_sort(points, weights, x, y, mass, by_weight):
