@@ -6,9 +6,9 @@ remaining weight is
 
 .. math:: w_j = \max\Bigl(0,\; \beta_j - \sum_{o} L_{o,j}\Bigr)
 
-with :math:`L_o` the sum over the known batches of writer o. Merging two version vectors by their elementwise maximum makes
-this a state-based grow-only CRDT [1]_: merges are idempotent, commutative, associative and monotone, so loss,
-repetition, reordering and multi-hop delivery cannot corrupt it.
+with :math:`L_o` the sum over the known batches of writer o. Merging two version vectors by their elementwise
+maximum makes this a state-based grow-only CRDT [1]_: merges are idempotent, commutative, associative and monotone,
+so loss, repetition, reordering and multi-hop delivery cannot corrupt it.
 
 Two choices keep it small and exact. Logs are immutable prefixes, so agents in one process share one copy of them and
 memory does not grow as agents times samples times agents. And weights and amounts are whole multiples of one

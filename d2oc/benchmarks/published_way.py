@@ -1,7 +1,8 @@
 """The peer: one agent-step as the published code does it, in NumPy, with a full sort and a dense KKT system.
 
-The same selection, control, update and sharing rules with the same result, written with whole-array operations: all samples
-sorted twice, the KKT matrix of the horizon built once and solved anew every step, one dense ledger a writer.
+The same selection, control, update and sharing rules with the same result, written with whole-array operations:
+all samples sorted twice, the KKT matrix of the horizon built once and solved anew every step, one dense ledger a
+writer.
 """
 
 from __future__ import annotations

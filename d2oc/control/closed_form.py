@@ -84,8 +84,8 @@ def tracking(
 class Blocks(NamedTuple):
     """The same problem as independent blocks of equal size, solved one after the other.
 
-    The x and y axes of most vehicles do not act on each other, which makes each stage of the recursion many times cheaper.
-    A problem that does not fall apart is one block. G blocks of n states and m inputs each.
+    The x and y axes of most vehicles do not act on each other, which makes each stage of the recursion cheaper. A
+    problem that does not fall apart is one block. G blocks of n states and m inputs each.
     """
 
     A: Floats
