@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Counts", "read_counts"]
 
+NOT_AVAILABLE = ("na", "n/a", "null", "none", "-", ".", "?")
+LEAVE_EMPTY = "leave the cell empty where nothing was observed"
 DELIMITERS = (",", ";", "\t")
 FARTHEST = 2e7
 """Half the circumference of the Earth; no local coordinate is larger. [m]"""
@@ -84,7 +86,7 @@ def read_counts(table: PointsDensity) -> Counts:
         raise DensityError(f"{table.file}: every cell of column '{table.value_column}' is nodata, so there is no count")
     if not (cells[observed, 2] > 0).any():
         raise DensityError(f"{table.file}: every count in column '{table.value_column}' is zero: nothing to cover")
-    _require_metres(table.file, cells[observed, :2])
+    _require_metres(table.file, cells[:, :2])
     merged = _merge(cells[observed])
     return replace(merged, n_nodata=int((~observed).sum()))
 
@@ -105,7 +107,7 @@ def _split(file: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]
     """Header and the rows below it, each with its line number; blank lines are skipped."""
     if not text.strip():
         raise DensityError(f"{file}: is empty; expected a header line and one line a count")
-    rows = max((_rows(file, text, delimiter) for delimiter in DELIMITERS), key=lambda rows: len(rows[0][1]))
+    rows = _rows(file, text, _delimiter(text))
     header = [name.strip() for name in rows[0][1]]
     if len(rows) == 1:
         raise DensityError(f"{file}: has a header line and no counts below it")
@@ -113,6 +115,12 @@ def _split(file: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]
         if len(row) != len(header):
             raise DensityError(f"{file}: line {line} has {len(row)} cells, the header names {len(header)} columns")
     return header, rows[1:]
+
+
+def _delimiter(text: str) -> str:
+    """Whichever splits the first line with text into most cells."""
+    first = text.lstrip("\r\n ").splitlines()[0]
+    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter))))
 
 
 def _rows(file: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
@@ -162,9 +170,10 @@ def _number(cell: str, where: str) -> float:
         value = float(cell.replace("_", "x"))  # Python alone reads 1_000 as a number
     except ValueError:
         hint = "; decimals have a point and thousands no separator" if "," in cell else ""
+        hint = hint or (f"; {LEAVE_EMPTY}" if cell.strip().lower() in NOT_AVAILABLE else "")
         raise DensityError(f"{where}: '{cell.strip()}' is not a number{hint}") from None
     if not np.isfinite(value):
-        raise DensityError(f"{where}: '{cell.strip()}' is not finite; leave the cell empty where nothing was observed")
+        raise DensityError(f"{where}: '{cell.strip()}' is not finite; {LEAVE_EMPTY}")
     return value
 
 
@@ -180,6 +189,6 @@ def _require_metres(file: Path, places: Floats) -> None:
 
 
 def _merge(cells: Floats) -> Counts:
-    places, which, repeats = np.unique(cells[:, :2], axis=0, return_inverse=True, return_counts=True)
+    places, which, repeats = np.unique(cells[:, :2] + 0.0, axis=0, return_inverse=True, return_counts=True)
     values = np.bincount(which.ravel(), weights=cells[:, 2]) / repeats
     return Counts(places, values, n_merged=len(cells) - len(places))

@@ -66,7 +66,8 @@ def grid_counts(table: PointsDensity, counts: Counts, field: Field) -> GridDensi
         )
     note = (
         f"{len(counts.values)} counts gridded by {table.interpolation}: {len(centres)} cells of "
-        f"{table.cell_size_m:g} m in the field, reach {reach:.4g} m, {int(np.isnan(values[in_field]).sum())} of them nodata"
+        f"{table.cell_size_m:g} m in the field, {int(np.isnan(values[in_field]).sum())} of them nodata "
+        f"(reach {reach:.4g} m)"
     )
     return GridDensity(values.reshape(rows, columns), bounds[:2], table.cell_size_m, (*counts.notes(), note))
 
@@ -109,7 +110,7 @@ def interpolate(counts: Counts, points: Floats, method: str, reach: float = np.i
         distance, nearest = tree.query(block, k=range(1, n_near + 1))
         value = surface(block) if surface is not None else _shepard(distance, counts.values[nearest])
         values[first : first + BLOCK] = np.where(distance[:, 0] <= reach, value, np.nan)
-    return values
+    return np.clip(values, counts.values.min(), counts.values.max())  # rounding
 
 
 def _shepard(distance: Floats, near: Floats) -> Floats:

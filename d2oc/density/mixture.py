@@ -85,10 +85,10 @@ class Mixture:
 
     @property
     def shares(self) -> Floats:
-        """Share of the mass of each patch and, last, of the background; sum 1, shape (n_patches + 1,)."""
+        """Share of the mass of each patch and, if there is any, last of the background; sum 1."""
         weights = np.array([patch.weight for patch in self.patches])
         weights = weights / weights.max()
-        shares = np.append(weights, self.background * weights.sum())
+        shares = np.append(weights, [self.background * weights.sum()] if self.background else [])
         return np.asarray(shares / shares.sum())
 
     def draw(self, n: int, unit: UnitPoints) -> tuple[Floats, Floats]:
@@ -117,7 +117,8 @@ class Mixture:
         ends[-1] = max(1.0, ends[-1])
         part = np.searchsorted(ends, unit[:, 0], side="right")
         points = np.empty_like(unit)
-        for i, place in enumerate([*(patch.place for patch in self.patches), self.field.place]):
+        for i in range(len(shares)):
+            place = self.patches[i].place if i < len(self.patches) else self.field.place
             here = np.flatnonzero(part == i)
             if len(here):
                 along = (unit[here, 0] - (ends[i - 1] if i else 0.0)) / shares[i]

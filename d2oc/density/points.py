@@ -23,9 +23,9 @@ class ScoutedPoints:
 
     def draw(self, n: int, unit: UnitPoints) -> tuple[Floats, Floats]:
         """Return every place with a count above zero, whatever `n` is; see `Density.draw`."""
-        some = self.counts.values > 0
-        weights = self.counts.values[some] / self.counts.values.max()
-        return self.counts.places[some], weights / weights.sum()
+        shares = self.counts.values / self.counts.values.max()
+        some = shares > 0
+        return self.counts.places[some], shares[some] / shares[some].sum()
 
     def rasterise(self, bounds: Bounds, cell_size_m: float) -> GridDensity:
         """Sum of the counts in each cell, nodata where none was made; see `Density.rasterise`."""

@@ -103,14 +103,13 @@ def sample_density(
     n_outside, n_in_zones = int((~in_boundary).sum()), int(in_zones.sum())
     if not kept.any():
         raise DensityError(_nothing_remains(len(points), n_outside, n_in_zones, field))
-    remaining = float(weights[kept].sum())
     return SampleSet(
         points=np.ascontiguousarray(points[kept]),
-        weights=_sum_to_one(weights[kept]),
+        weights=np.asarray(weights[kept] / weights[kept].sum()),
         n_requested=len(points),
         n_outside_field=n_outside,
         n_in_no_fly_zones=n_in_zones,
-        removed_share=float(max(0.0, 1.0 - remaining / weights.sum())) if n_outside + n_in_zones else 0.0,
+        removed_share=float(weights[~kept].sum() / weights.sum()),
         nodata_share=_nodata_share(density, field),
         notes=density.notes(),
     )
@@ -144,10 +143,6 @@ def evenly_spread() -> UnitPoints:
 
 def _random(rng: np.random.Generator) -> UnitPoints:
     return lambda n: rng.random((n, 2))
-
-
-def _sum_to_one(weights: Floats) -> Floats:
-    return np.asarray(weights / weights.sum())
 
 
 def _nodata_share(density: Density, field: Field) -> float:
