@@ -253,7 +253,7 @@ def _sorted_inside(ring: Floats, x: Floats, y: Floats) -> Bools:
         along = ((bx - ax) * (px - ax) + (by - ay) * (py - ay)) / length
         on_edge[first:last] |= (abs(off) <= tolerance) & (along >= -tolerance) & (along <= length + tolerance)
         if ay != by:
-            odd[first:last] ^= ((py >= ay) != (py >= by)) & ((off > 0) == (by > ay))
+            odd[first:last] ^= ((py >= ay) != (py >= by)) & (off > 0 if by > ay else off < 0)
     return odd | on_edge
 
 
@@ -345,8 +345,8 @@ def _require_simple(ring: Floats, what: str) -> None:
     start, end = ring, np.roll(ring, -1, axis=0)
     low, high = np.minimum(start, end), np.maximum(start, end)
     n = len(ring)
+    _require_no_fold(ring, what)
     for i in range(n):
-        _require_no_fold(ring, i, what)
         others = np.arange(i + 2, n if i else n - 1)
         near = others[((low[others] <= high[i]) & (high[others] >= low[i])).all(axis=1)]
         apart = _side(start[i], end[i], start[near]) * _side(start[i], end[i], end[near]) > 0
@@ -356,10 +356,11 @@ def _require_simple(ring: Floats, what: str) -> None:
             raise FieldError(f"{what} crosses itself: edge {_edge(ring, i)} meets edge {_edge(ring, j)}")
 
 
-def _require_no_fold(ring: Floats, i: int, what: str) -> None:
-    before, corner, after = ring[i - 1], ring[i], ring[(i + 1) % len(ring)]
-    if _side(before, corner, after[None])[0] == 0 and np.dot(corner - before, after - corner) < 0:
-        raise FieldError(f"{what} folds back on itself at the corner {_corner(corner)}")
+def _require_no_fold(ring: Floats, what: str) -> None:
+    before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
+    folds = (_side(before, ring, after) == 0) & (((ring - before) * (after - ring)).sum(axis=1) < 0)
+    if folds.any():
+        raise FieldError(f"{what} folds back on itself at the corner {_corner(ring[folds][0])}")
 
 
 def _side(start: Floats, end: Floats, points: Floats) -> Floats:

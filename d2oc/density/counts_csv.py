@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,9 +106,9 @@ def _text(file: Path) -> str:
 
 def _split(file: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Header and the rows below it, each with its line number; blank lines are skipped."""
-    if not text.strip():
+    rows = _rows(file, text, _delimiter(text)) if text.strip() else []
+    if not rows:
         raise DensityError(f"{file}: is empty; expected a header line and one line a count")
-    rows = _rows(file, text, _delimiter(text))
     header = [name.strip() for name in rows[0][1]]
     if len(rows) == 1:
         raise DensityError(f"{file}: has a header line and no counts below it")
@@ -119,8 +120,8 @@ def _split(file: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]
 
 def _delimiter(text: str) -> str:
     """Whichever splits the first line with text into most cells."""
-    first = text.lstrip("\r\n ").splitlines()[0]
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter))))
+    first = re.sub('"[^"]*"', "", text.lstrip("\r\n ").splitlines()[0])
+    return max(DELIMITERS, key=first.count)
 
 
 def _rows(file: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
