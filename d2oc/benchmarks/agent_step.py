@@ -89,8 +89,8 @@ def _rows(quick: bool) -> Iterator[Row]:
         yield _official_step(n_samples, runs, quick)
     for horizon in (10, 30, 100):
         yield _time_varying_control(horizon, runs)
-    for n_agents, n_samples in ((60, 10_000), (200, 20_000)) if quick else ((60, 100_000), (1000, 100_000)):
-        yield _parallel_step(n_agents, n_samples)
+    for n_agents in (6, 30) if quick else (6, 60, 200, 1000):
+        yield _parallel_step(n_agents, 10_000 if quick else 100_000)
 
 
 def official_problem(alpha: float) -> TrackingProblem:
