@@ -1,0 +1,95 @@
+"""Tables as columns of NumPy arrays, in Parquet files that other tools read. The one place that names arro3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.errors import RecordError
+
+Columns = dict[str, NDArray[Any]]
+
+COMPRESSION = "zstd(3)"
+MARK = b"PAR1"
+
+
+def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write a table so that the file is either whole or absent.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; first under a temporary name, then renamed.
+    columns : mapping of str to ndarray
+        Columns of equal length: integers, floats or booleans.
+    """
+    from arro3.core import Array, Table
+    from arro3.io import write_parquet
+
+    table = Table.from_pydict({name: _arrow(Array, values) for name, values in columns.items()})
+    encoding = {name: _encoding(values) for name, values in columns.items() if values.dtype != np.bool_}
+    unfinished = path.with_name(path.name + ".unfinished")
+    write_parquet(
+        table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False
+    )
+    os.replace(unfinished, path)
+
+
+def read_columns(path: Path) -> Columns:
+    """Read a table that `write_columns` wrote.
+
+    Raises
+    ------
+    RecordError
+        If the file is missing, cut short or no Parquet file.
+    """
+    from arro3.core import Table
+    from arro3.io import read_parquet
+
+    _require_parquet(path)
+    try:
+        table = Table.from_arrow(read_parquet(str(path)))
+        return {name: _numpy(table, name) for name in table.column_names}
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a damaged file makes the Rust library panic, which is no Exception
+        raise RecordError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _require_parquet(path: Path) -> None:
+    """Look for the mark at both ends: a file that was cut short lacks the last one."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(4)
+            file.seek(-min(8, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            last = file.read()[-4:]
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such file; the record is not whole") from None
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror})") from None
+    if first != MARK or last != MARK:
+        raise RecordError(f"{path}: not a Parquet file, or cut short")
+
+
+def _numpy(table: Any, name: str) -> NDArray[Any]:
+    if table.num_rows == 0:  # an empty table has no chunk to read the type from
+        kind = str(table.schema.field(name).type)
+        return np.empty(0, next((dtype for text, dtype in _EMPTY.items() if text in kind), np.float64))
+    return np.asarray(table.column(name).combine_chunks().to_numpy())
+
+
+_EMPTY: dict[str, type] = {"Int32": np.int32, "Int64": np.int64, "Bool": np.bool_}
+
+
+def _arrow(array_type: Any, values: NDArray[Any]) -> Any:
+    return array_type.from_numpy(np.ascontiguousarray(values))
+
+
+def _encoding(values: NDArray[Any]) -> str:
+    """Which Parquet encoding packs a column best: bytes of floats apart, differences of integers."""
+    return "BYTE_STREAM_SPLIT" if values.dtype.kind == "f" else "DELTA_BINARY_PACKED"

@@ -1,0 +1,476 @@
+"""The record of a mission: written as it goes, readable at any moment, the source of all metrics and pictures.
+
+A run folder holds ``run.json`` (what was flown), ``scenario.toml`` (the scenario as run), the tables ``samples``,
+``trajectory``, ``consumption`` and ``messages`` as Parquet, ``provenance.json`` (versions, machine, times) and
+``summary.json`` (metrics). While the mission runs, and after it was killed, the tables stand in ``parts/``.
+See docs/record.md for every column and its unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.arrays import Flags, Floats, Ints
+from d2oc.columns import Columns, read_columns, write_columns
+from d2oc.errors import RecordError
+
+FORMAT_VERSION = 1
+FLUSH_INTERVAL_S = 0.5
+"""A killed run loses at most what happened since the last flush. [s]"""
+
+TABLES = ("consumption", "messages", "trajectory")
+"""Tables that grow; `trajectory` is written last, so a part that has it is whole."""
+
+Status = Literal["running", "complete", "interrupted"]
+
+
+@dataclass(frozen=True)
+class AgentHeader:
+    """What one agent is."""
+
+    model: str
+    state_names: tuple[str, ...]
+    input_names: tuple[str, ...]
+    n_steps: int
+    """Steps of operation."""
+    alpha: float
+    """Mass of one step."""
+
+
+@dataclass(frozen=True)
+class RecordHeader:
+    """What was flown; everything in it follows from the scenario, so equal runs have equal headers."""
+
+    name: str
+    seed: int
+    n_steps: int
+    """Steps planned: the longest operation time in the team."""
+    time_step_s: float
+    n_samples: int
+    agents: tuple[AgentHeader, ...]
+    boundary_m: tuple[tuple[float, float], ...]
+    """Corners of the field, local ENU. [m]"""
+    no_fly_zones_m: tuple[tuple[tuple[float, float], ...], ...]
+    """Corners of the zones, local ENU. [m]"""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """What was drawn, removed and noticed when the density was sampled."""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def n_agents(self) -> int:
+        """Size of the team."""
+        return len(self.agents)
+
+
+@dataclass(frozen=True, eq=False)
+class Tick:
+    """All that happened in one step; tick 0 is the start. L agents, n states, m inputs."""
+
+    tick: int
+    position: Floats
+    """Shape (L, 2), local ENU. [m]"""
+    state: Floats
+    """Shape (L, n); NaN where a model has fewer states."""
+    input: Floats
+    """Input that led here, shape (L, m); NaN at the start."""
+    goal: Floats
+    """Goal of that input, shape (L, 2); NaN at the start and for inactive agents. [m]"""
+    consumed: Floats
+    """Mass consumed, shape (L,)."""
+    believed_remaining: Floats
+    """Weight each agent believes to remain, shape (L,)."""
+    active: Flags
+    """Who acted, shape (L,)."""
+    consumption: tuple[Ints, Ints, Floats]
+    """Agent, sample and amount of every consumption."""
+    messages: tuple[Ints, Ints, Ints, Ints]
+    """Sender, receiver, new ledger entries and bytes of every message."""
+
+
+class Record:
+    """A mission flown, whole or not; tables are read when they are asked for.
+
+    Attributes
+    ----------
+    header : RecordHeader
+    status : {"complete", "interrupted", "running"}
+        "running" in a record that is read means: it still runs, or it was killed.
+    path : Path or None
+        The run folder, None for a record in memory.
+    scenario_toml : str
+        The scenario as run.
+    provenance : mapping
+        Versions, machine and times; not part of the digest.
+    problems : list of str
+        Sentences on parts that could not be read.
+    """
+
+    def __init__(
+        self,
+        header: RecordHeader,
+        status: Status,
+        scenario_toml: str,
+        tables: Mapping[str, Columns | Callable[[], Columns]],
+        provenance: Mapping[str, Any],
+        path: Path | None = None,
+    ) -> None:
+        self.header = header
+        self.status = status
+        self.scenario_toml = scenario_toml
+        self.provenance = provenance
+        self.path = path
+        self.problems: list[str] = []
+        self._tables = dict(tables)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the mission came to its end."""
+        return self.status == "complete"
+
+    @property
+    def samples(self) -> Columns:
+        """Samples of the reference density: x_m, y_m, weight."""
+        return self._table("samples")
+
+    @property
+    def trajectory(self) -> Columns:
+        """One row per agent and tick, agent by agent; tick 0 is the start."""
+        return self._table("trajectory")
+
+    @property
+    def consumption(self) -> Columns:
+        """One row per sample an agent consumed from, agent by agent."""
+        return self._table("consumption")
+
+    @property
+    def messages(self) -> Columns:
+        """One row per message, tick by tick."""
+        return self._table("messages")
+
+    @property
+    def n_ticks(self) -> int:
+        """Ticks recorded, the start included."""
+        tick = self.trajectory["tick"]
+        return int(tick.max()) + 1 if len(tick) else 0
+
+    def by_tick(self, *names: str) -> NDArray[Any]:
+        """Trajectory columns as an array of shape (ticks, agents, columns)."""
+        shape = (self.header.n_agents, self.n_ticks)
+        stacked = np.stack([self.trajectory[name].reshape(shape).T for name in names], axis=-1)
+        return np.ascontiguousarray(stacked)
+
+    def digest(self) -> str:
+        """SHA-256 of the content: header, scenario and tables, however they are stored."""
+        content = hashlib.sha256()
+        content.update(header_json(self.header).encode())
+        content.update(self.scenario_toml.encode())
+        for name in ("samples", *TABLES):
+            for column, values in sorted(self._table(name).items()):
+                little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+                content.update(f"{name}.{column} {little.dtype.str} {len(little)}\n".encode())
+                content.update(little.tobytes())
+        return content.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """Metrics of this record; see `d2oc.metrics.summarise`."""
+        from d2oc.metrics import summarise
+
+        return summarise(self)
+
+    def _table(self, name: str) -> Columns:
+        table = self._tables[name]
+        if callable(table):
+            table = self._tables[name] = table()
+        return table
+
+
+class RecordWriter:
+    """Takes a mission tick by tick and keeps it in memory or in a run folder.
+
+    Parameters
+    ----------
+    out : Path or None
+        Run folder, created here; None keeps everything in memory.
+    header : RecordHeader
+        What is flown.
+    scenario_toml : str
+        The scenario as run.
+    points, weights : ndarray, shape (N, 2) and (N,)
+        Samples of the reference density. [m]
+    clock : callable
+        Seconds since some moment, for the flush interval.
+
+    Raises
+    ------
+    RecordError
+        If the folder cannot be written or holds a record already.
+    """
+
+    def __init__(
+        self,
+        out: Path | None,
+        header: RecordHeader,
+        scenario_toml: str,
+        points: Floats,
+        weights: Floats,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = out
+        self._header = header
+        self._scenario_toml = scenario_toml
+        self._samples: Columns = {"x_m": points[:, 0], "y_m": points[:, 1], "weight": weights}
+        self._clock = clock
+        self._pending: list[Tick] = []
+        self._parts: list[dict[str, Columns]] = []
+        self._n_parts = 0
+        self._flushed = -np.inf
+        self._provenance = _provenance()
+        if out is not None:
+            self._open(out)
+
+    def append(self, tick: Tick) -> None:
+        """Add one tick; on disk at the latest half a second later."""
+        self._pending.append(tick)
+        if self._clock() - self._flushed >= FLUSH_INTERVAL_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending as one part."""
+        self._flushed = self._clock()
+        if not self._pending:
+            return
+        part = _tables_of(self._pending)
+        self._pending = []
+        if self._out is None:
+            self._parts.append(part)
+        else:
+            for name in TABLES:
+                write_columns(self._out / "parts" / _part_name(name, self._n_parts), part[name])
+        self._n_parts += 1
+
+    def finish(self, status: Status, timing: Mapping[str, float]) -> Record:
+        """Merge the parts into the final tables.
+
+        Parameters
+        ----------
+        status : {"complete", "interrupted"}
+            How the mission ended.
+        timing : mapping
+            Wall and compute times, kept apart from what is deterministic.
+
+        Returns
+        -------
+        record : Record
+        """
+        self.flush()
+        self._provenance["timing"] = dict(timing)
+        if self._out is None:
+            tables = {name: _merge([part[name] for part in self._parts], name) for name in TABLES}
+            tables["samples"] = self._samples
+            return Record(self._header, status, self._scenario_toml, tables, self._provenance)
+        for name in TABLES:
+            write_columns(self._out / f"{name}.parquet", _read_parts(self._out, name, self._n_parts))
+        _write_text(self._out / "provenance.json", _json(self._provenance))
+        _write_text(self._out / "run.json", header_json(self._header, status))
+        shutil.rmtree(self._out / "parts")
+        return load_record(self._out)
+
+    def _open(self, out: Path) -> None:
+        if (out / "run.json").exists():
+            raise RecordError(f"{out}: holds a record already; choose another folder")
+        try:
+            (out / "parts").mkdir(parents=True, exist_ok=True)
+            _write_text(out / "scenario.toml", self._scenario_toml)
+            _write_text(out / "provenance.json", _json(self._provenance))
+            write_columns(out / "samples.parquet", self._samples)
+            _write_text(out / "run.json", header_json(self._header, "running"))
+        except OSError as error:
+            raise RecordError(f"{out}: cannot be written ({error.strerror})") from None
+
+
+def load_record(path: str | Path) -> Record:
+    """Read a run folder: complete, interrupted, still running or killed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The run folder.
+
+    Returns
+    -------
+    record : Record
+
+    Raises
+    ------
+    RecordError
+        If it is no run folder or cannot be read.
+    """
+    folder = Path(path)
+    header, status = _read_header(folder)
+    tables: dict[str, Columns | Callable[[], Columns]] = {"samples": lambda: read_columns(folder / "samples.parquet")}
+    problems: list[str] = []
+    if status == "running":
+        tables |= _read_whole_parts(folder, problems)
+    else:
+        for name in TABLES:
+            tables[name] = _reader(folder / f"{name}.parquet")
+    scenario = _read_text(folder / "scenario.toml")
+    provenance = json.loads(_read_text(folder / "provenance.json"))
+    record = Record(header, status, scenario, tables, provenance, folder)
+    record.problems = problems
+    return record
+
+
+def header_json(header: RecordHeader, status: Status | None = None) -> str:
+    """Text of run.json."""
+    content = asdict(header)
+    if status is not None:
+        content["status"] = status
+    return _json(content)
+
+
+def _reader(path: Path) -> Callable[[], Columns]:
+    return lambda: read_columns(path)
+
+
+def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
+    if not folder.is_dir():
+        raise RecordError(f"{folder}: no such run folder")
+    try:
+        content = json.loads(_read_text(folder / "run.json"))
+        version = content["format_version"]
+        if version > FORMAT_VERSION:
+            raise RecordError(
+                f"{folder}: format_version = {version} is newer than this program reads ({FORMAT_VERSION}); upgrade d2oc"
+            )
+        status = content.pop("status")
+        agents = tuple(
+            AgentHeader(**{**a, "state_names": tuple(a["state_names"]), "input_names": tuple(a["input_names"])})
+            for a in content.pop("agents")
+        )
+        return RecordHeader(agents=agents, **content), status
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{folder / 'run.json'}: not the header of a record ({error})") from None
+
+
+def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
+    """Tables of a run that did not end: all parts up to the first that is not whole."""
+    parts: list[dict[str, Columns]] = []
+    while (folder / "parts" / _part_name("trajectory", len(parts))).exists():
+        try:
+            parts.append(
+                {name: read_columns(folder / "parts" / _part_name(name, len(parts))) for name in TABLES}
+            )
+        except RecordError as error:
+            problems.append(str(error))
+            break
+    if not parts:
+        raise RecordError(f"{folder}: the run was killed before its first tick was written")
+    return {name: _merge([part[name] for part in parts], name) for name in TABLES}
+
+
+def _read_parts(folder: Path, name: str, n_parts: int) -> Columns:
+    return _merge([read_columns(folder / "parts" / _part_name(name, i)) for i in range(n_parts)], name)
+
+
+def _part_name(name: str, number: int) -> str:
+    return f"{name}-{number:06d}.parquet"
+
+
+def _merge(parts: Sequence[Columns], name: str) -> Columns:
+    """One table from its parts: agent by agent, but messages tick by tick."""
+    merged = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    if name == "messages":
+        return merged
+    order = np.argsort(merged["agent"], kind="stable")
+    return {column: values[order] for column, values in merged.items()}
+
+
+def _tables_of(ticks: Sequence[Tick]) -> dict[str, Columns]:
+    return {
+        "trajectory": _trajectory(ticks),
+        "consumption": _flat(ticks, "consumption", {"agent": np.int32, "sample": np.int32, "amount": np.float64}),
+        "messages": _flat(
+            ticks, "messages", dict.fromkeys(("sender", "receiver", "entries", "bytes"), np.int32)
+        ),
+    }
+
+
+def _trajectory(ticks: Sequence[Tick]) -> Columns:
+    n_agents = len(ticks[0].active)
+    number = np.array([tick.tick for tick in ticks], np.int32)
+    columns: Columns = {
+        "tick": np.repeat(number, n_agents),
+        "agent": np.tile(np.arange(n_agents, dtype=np.int32), len(ticks)),
+    }
+    for column, values in (
+        ("{}_m", [tick.position for tick in ticks]),
+        ("state_{}", [tick.state for tick in ticks]),
+        ("input_{}", [tick.input for tick in ticks]),
+        ("goal_{}_m", [tick.goal for tick in ticks]),
+    ):
+        stacked = np.concatenate(values)
+        labels = ("x", "y") if column.endswith("_m") else range(stacked.shape[1])
+        columns |= {column.format(label): stacked[:, i] for i, label in enumerate(labels)}
+    for name in ("consumed", "believed_remaining", "active"):
+        columns[name] = np.concatenate([getattr(tick, name) for tick in ticks])
+    return columns
+
+
+def _flat(ticks: Sequence[Tick], table: str, dtypes: Mapping[str, type]) -> Columns:
+    rows = [getattr(tick, table) for tick in ticks]
+    columns: Columns = {
+        "tick": np.repeat(np.array([tick.tick for tick in ticks], np.int32), [len(row[0]) for row in rows])
+    }
+    for i, (name, dtype) in enumerate(dtypes.items()):
+        columns[name] = np.concatenate([row[i] for row in rows]).astype(dtype, copy=False)
+    return columns
+
+
+def _provenance() -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "versions": {name: _version(name) for name in ("d2oc", "numpy", "scipy", "numba", "arro3-io", "POT")},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such file; is this a run folder?") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({error})") from None
