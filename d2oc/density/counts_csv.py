@@ -149,7 +149,7 @@ def _numbers(
     where = [f"{table.file}: line {line}, column '{header[column]}'" for column in columns]
     x, y = (_coordinate(row[column], at) for column, at in zip(columns[:2], where[:2], strict=True))
     cell = row[columns[2]].strip()
-    value = _number(cell, where[2]) if cell else np.nan
+    value = _number(cell, where[2], LEAVE_EMPTY) if cell else np.nan
     if value == table.nodata_value:
         value = np.nan
     if value < 0:
@@ -160,21 +160,21 @@ def _numbers(
 def _coordinate(cell: str, where: str) -> float:
     if not cell.strip():
         raise DensityError(f"{where}: is empty; every place needs a coordinate in metres")
-    value = _number(cell, where)
+    value = _number(cell, where, "a place needs a number")
     if abs(value) > FARTHEST:
         raise DensityError(f"{where}: {cell.strip()} m is too far away; coordinates are at most {FARTHEST:g} m")
     return value
 
 
-def _number(cell: str, where: str) -> float:
+def _number(cell: str, where: str, instead: str) -> float:
     try:
         value = float(cell.replace("_", "x"))  # Python alone reads 1_000 as a number
     except ValueError:
         hint = "; decimals have a point and thousands no separator" if "," in cell else ""
-        hint = hint or (f"; {LEAVE_EMPTY}" if cell.strip().lower() in NOT_AVAILABLE else "")
+        hint = hint or (f"; {instead}" if cell.strip().lower() in NOT_AVAILABLE else "")
         raise DensityError(f"{where}: '{cell.strip()}' is not a number{hint}") from None
     if not np.isfinite(value):
-        raise DensityError(f"{where}: '{cell.strip()}' is not finite; {LEAVE_EMPTY}")
+        raise DensityError(f"{where}: '{cell.strip()}' is not finite; {instead}")
     return value
 
 

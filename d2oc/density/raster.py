@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def _array_header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _require_plain(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "biuf":
         raise DensityError(f"{file}: holds {dtype.name} values; expected real numbers (float or integer)")
-    if len(shape) != 2 or 0 in shape:
+    if len(shape) != 2 or min(shape) < 1:
         raise DensityError(f"{file}: has shape {shape}; expected (rows, columns) with at least one of each")
     if shape[0] * shape[1] > MAX_CELLS:
         raise DensityError(f"{file}: has shape {shape}, more than {MAX_CELLS:,} cells; make it coarser")
@@ -108,7 +109,7 @@ def _read_grey(file: Path) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]
     except ImportError:
         raise MissingExtraError("a density from a picture", "viz") from None
     try:
-        with Image.open(file, formats=("PNG",)) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=("PNG",)) as picture:
             if picture.width * picture.height > MAX_CELLS:
                 raise DensityError(
                     f"{file}: has {picture.width} x {picture.height} pixels, more than {MAX_CELLS:,}; make it coarser"
@@ -116,8 +117,8 @@ def _read_grey(file: Path) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]
             if picture.mode.startswith("I"):
                 grey = np.asarray(picture, dtype=np.float64) / 257.0
                 return grey, np.zeros(grey.shape, dtype=np.bool_)
-            alpha = np.asarray(picture.convert("RGBA"))[:, :, 3]
-            return np.asarray(picture.convert("RGB").convert("L"), dtype=np.float64), alpha == 0
+            coloured = picture.convert("RGBA")
+            return np.asarray(coloured.convert("L"), dtype=np.float64), np.asarray(coloured)[:, :, 3] == 0
     except FileNotFoundError:
         raise DensityError(f"{file}: cannot be read (No such file or directory)") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+
 from d2oc.errors import FieldError
 from d2oc.field import Field, NoFlyZone, ring_area, ring_contains
 from d2oc.scenario.schema import FieldTable, NoFlyZoneTable
@@ -75,7 +76,7 @@ def test_area_is_exact_with_zones_that_overlap_each_other_and_the_boundary():
 def test_area_of_crossing_oblique_zones_is_exact():
     """Two squares on their points, centres 10 m apart: union by hand."""
     diamond = np.array([[0.0, -10.0], [10.0, 0.0], [0.0, 10.0], [-10.0, 0.0]])
-    zones = (NoFlyZone("a", diamond + 50), NoFlyZone("b", diamond + [60, 50]))
+    zones = (NoFlyZone("a", diamond + 50), NoFlyZone("b", diamond + np.array([60, 50])))
     shared = 2 * 5.0**2  # a diamond of half diagonal 5
     assert Field(SQUARE, zones).area_m2 == pytest.approx(10_000 - (2 * 200 - shared), rel=1e-12)
 
@@ -147,7 +148,7 @@ def test_a_broken_boundary_is_refused_with_its_sentence(corners, sentence):
 
 
 def test_a_broken_zone_is_named():
-    with pytest.raises(FieldError, match="^no-fly zone 'pond' has no area: all its 3 corners lie on one line$"):
+    with pytest.raises(FieldError, match=r"^no-fly zone 'pond' has no area: all its 3 corners lie on one line$"):
         NoFlyZone("pond", np.array([[0.0, 0.0], [1.0, 1.0], [3.0, 3.0]]))
 
 
