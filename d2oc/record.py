@@ -252,7 +252,7 @@ class RecordWriter:
         self._flushed = self._clock()
         if not self._pending:
             return
-        part = _tables_of(self._pending)
+        part = _tables_of(self._pending, self._header.time_step_s)
         self._pending = []
         if self._out is None:
             self._parts.append(part)
@@ -399,9 +399,9 @@ def _merge(parts: Sequence[Columns], name: str) -> Columns:
     return {column: values[order] for column, values in merged.items()}
 
 
-def _tables_of(ticks: Sequence[Tick]) -> dict[str, Columns]:
+def _tables_of(ticks: Sequence[Tick], time_step_s: float) -> dict[str, Columns]:
     return {
-        "trajectory": _trajectory(ticks),
+        "trajectory": _trajectory(ticks, time_step_s),
         "consumption": _flat(ticks, "consumption", {"agent": np.int32, "sample": np.int32, "amount": np.float64}),
         "messages": _flat(
             ticks, "messages", dict.fromkeys(("sender", "receiver", "entries", "bytes"), np.int32)
@@ -409,12 +409,13 @@ def _tables_of(ticks: Sequence[Tick]) -> dict[str, Columns]:
     }
 
 
-def _trajectory(ticks: Sequence[Tick]) -> Columns:
+def _trajectory(ticks: Sequence[Tick], time_step_s: float) -> Columns:
     n_agents = len(ticks[0].active)
     number = np.array([tick.tick for tick in ticks], np.int32)
     columns: Columns = {
         "tick": np.repeat(number, n_agents),
         "agent": np.tile(np.arange(n_agents, dtype=np.int32), len(ticks)),
+        "time_s": np.repeat(number * time_step_s, n_agents),
     }
     for column, values in (
         ("{}_m", [tick.position for tick in ticks]),

@@ -1,0 +1,213 @@
+"""From a scenario to a record: sample the density, build the team, step the mission, write it down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from d2oc.bus.perfect import PerfectBus
+from d2oc.density import SampleSet, build_density, sample_density
+from d2oc.field import Field
+from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick
+from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.scenario import scenario_toml
+from d2oc.scenario.schema import Scenario
+from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
+
+PROGRESS_INTERVAL_S = 0.05
+"""Progress is reported at most this often. [s]"""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a mission is."""
+
+    step: int
+    n_steps: int
+    remaining_weight: float
+    """Mean over the agents of what each believes to remain."""
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    out: str | Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Record:
+    """Fly a mission.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What `load_scenario` gives.
+    out : str or Path, optional
+        Run folder, written as the mission goes; None keeps the record in memory.
+    on_progress : callable, optional
+        Called now and then while the mission runs.
+
+    Returns
+    -------
+    record : Record
+        Complete, or interrupted when Ctrl-C stopped the mission.
+
+    Raises
+    ------
+    D2ocError
+        If the scenario cannot be flown; the text is one sentence.
+    """
+    began = time.perf_counter()
+    density, field = build_density(scenario.density, scenario.field)
+    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
+    kinds = team_kinds(scenario)
+    setup = _team_setup(scenario, field, samples, kinds)
+    header = _header(scenario, field, samples, setup)
+    folder = None if out is None else Path(out)
+    writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
+    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
+    mission = _Mission(runtime, writer, header.n_steps, on_progress)
+    complete = mission.fly()
+    timing = {
+        "wall_time_s": time.perf_counter() - began,
+        "compute_time_s": mission.compute_time_s,
+        "agent_steps": float(mission.agent_steps),
+    }
+    return writer.finish("complete" if complete else "interrupted", timing)
+
+
+class _Mission:
+    """Steps a team to the end of its mission and records every step."""
+
+    def __init__(
+        self,
+        runtime: InlineRuntime,
+        writer: RecordWriter,
+        n_steps: int,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.runtime = runtime
+        self.writer = writer
+        self.n_steps = n_steps
+        self.on_progress = on_progress
+        self.compute_time_s = 0.0
+        self.agent_steps = 0
+        self._reported = -np.inf
+
+    def fly(self) -> bool:
+        """Fly until time or work is over; returns False when Ctrl-C stopped it."""
+        self.writer.append(_start_tick(self.runtime))
+        k = 0
+        try:
+            while k < self.n_steps and not self.runtime.finished:
+                began = time.perf_counter()
+                self.runtime.step(k)
+                self.compute_time_s += time.perf_counter() - began
+                self.agent_steps += int(self.runtime.team.active.sum())
+                self.writer.append(_tick(self.runtime, k))
+                k += 1
+                self._report(k)
+        except KeyboardInterrupt:
+            return False
+        self._report(k, last=True)
+        return True
+
+    def _report(self, k: int, *, last: bool = False) -> None:
+        now = time.perf_counter()
+        if self.on_progress is None or (now - self._reported < PROGRESS_INTERVAL_S and not last):
+            return
+        self._reported = now
+        self.on_progress(Progress(k, k if last else self.n_steps, float(self.runtime.believed_remaining.mean())))
+
+
+def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind]) -> TeamSetup:
+    kind = np.repeat(np.arange(len(kinds), dtype=np.int32), [k.n_agents for k in kinds])
+    starts = start_positions(scenario, field, len(kind))
+    return TeamSetup(
+        points=samples.points,
+        weights=samples.weights,
+        models=[k.model for k in kinds],
+        gains=[k.gains for k in kinds],
+        kind=kind,
+        n_steps=np.array([kinds[i].n_steps for i in kind], np.int32),
+        alpha=np.array([kinds[i].alpha for i in kind]),
+        initial_states=[initial_state(kinds[i].model, start) for i, start in zip(kind, starts, strict=True)],
+        comm_range=scenario.radio.comm_range_m,
+        rule=scenario.ledger.rule,
+        order=scenario.mission.order,
+    )
+
+
+def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
+    agents = []
+    for kind, n_steps, alpha in zip(setup.kind, setup.n_steps, setup.alpha, strict=True):
+        model = setup.models[kind]
+        agents.append(
+            AgentHeader(model.name, model.state_names, model.input_names, int(n_steps), float(alpha))
+        )
+    return RecordHeader(
+        name=scenario.name,
+        seed=scenario.seed,
+        n_steps=int(setup.n_steps.max()),
+        time_step_s=scenario.mission.time_step_s,
+        n_samples=len(samples.weights),
+        agents=tuple(agents),
+        boundary_m=_corners(field.boundary),
+        no_fly_zones_m=tuple(_corners(zone.boundary) for zone in field.no_fly_zones),
+        sampling=samples.report(),
+    )
+
+
+def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
+    return tuple((float(x), float(y)) for x, y in ring)
+
+
+def _start_tick(runtime: InlineRuntime) -> Tick:
+    team = runtime.team
+    none = np.empty(0, np.int32)
+    return Tick(
+        tick=0,
+        position=team.position.copy(),
+        state=_states(runtime),
+        input=np.full_like(team.input, np.nan),
+        goal=np.full_like(team.goal, np.nan),
+        consumed=np.zeros_like(team.consumed),
+        believed_remaining=runtime.believed_remaining,
+        active=np.zeros_like(team.active),
+        consumption=(none, none, np.empty(0)),
+        messages=(none, none, none, none),
+    )
+
+
+def _tick(runtime: InlineRuntime, k: int) -> Tick:
+    team, mail = runtime.team, runtime.mail
+    n = int(mail.n[0])
+    return Tick(
+        tick=k + 1,
+        position=team.position.copy(),
+        state=_states(runtime),
+        input=_inputs(runtime),
+        goal=team.goal.copy(),
+        consumed=team.consumed.copy(),
+        believed_remaining=runtime.believed_remaining,
+        active=team.active.copy(),
+        consumption=runtime.consumption(k),
+        messages=(
+            mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
+        ),
+    )  # fmt: skip
+
+
+def _states(runtime: InlineRuntime) -> np.ndarray:
+    """States, NaN where a model has fewer than the largest."""
+    columns = np.arange(runtime.team.state.shape[1])
+    n_states = runtime.motion.n_states[runtime.team.kind]
+    return np.where(columns < n_states[:, None], runtime.team.state, np.nan)
+
+
+def _inputs(runtime: InlineRuntime) -> np.ndarray:
+    columns = np.arange(runtime.team.input.shape[1])
+    n_inputs = runtime.motion.n_inputs[runtime.team.kind]
+    return np.where(columns < n_inputs[:, None], runtime.team.input, np.nan)
