@@ -52,9 +52,9 @@ class Counts:
         """Sentences on what was done to the rows."""
         sentences = []
         if self.n_nodata:
-            sentences.append(f"{self.n_nodata} places without an observation (nodata) were left out")
+            sentences.append(f"places left out because nothing was observed there (nodata): {self.n_nodata}")
         if self.n_merged:
-            sentences.append(f"{self.n_merged} rows repeat the coordinates of another; their counts were averaged")
+            sentences.append(f"rows averaged with another at the same coordinates: {self.n_merged}")
         return tuple(sentences)
 
 

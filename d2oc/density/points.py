@@ -46,5 +46,5 @@ class ScoutedPoints:
     def notes(self) -> tuple[str, ...]:
         """Sentences on the data; see `Density.notes`."""
         n_zero = int((self.counts.values == 0).sum())
-        zeros = (f"{n_zero} places with a count of zero carry no weight and are no samples",) if n_zero else ()
+        zeros = (f"places with a count of zero, which are no samples: {n_zero}",) if n_zero else ()
         return (*self.counts.notes(), *zeros, "the scouted places are the samples; sampling.n_samples is not used")

@@ -58,7 +58,7 @@ def test_an_empty_cell_is_nodata_and_a_zero_is_zero(tmp_path):
     counts = read_counts(table_of(written(tmp_path, GOOD)))
     assert [0, 10, 0] in as_rows(counts)
     assert not any(row[:2] == [10, 10] for row in as_rows(counts))
-    assert counts.notes() == ("1 places without an observation (nodata) were left out",)
+    assert counts.notes() == ("places left out because nothing was observed there (nodata): 1",)
 
 
 def test_the_declared_nodata_value_is_nodata(tmp_path):
@@ -70,7 +70,7 @@ def test_the_declared_nodata_value_is_nodata(tmp_path):
 def test_counts_at_the_same_place_are_averaged_and_reported(tmp_path):
     counts = read_counts(table_of(written(tmp_path, "x,y,count\n1,1,2\n5,5,1\n1.0,1.0,4\n-0,0,1\n0,-0,3\n")))
     assert as_rows(counts) == [[0, 0, 2], [1, 1, 3], [5, 5, 1]]
-    assert counts.notes() == ("2 rows repeat the coordinates of another; their counts were averaged",)
+    assert counts.notes() == ("rows averaged with another at the same coordinates: 2",)
 
 
 def test_points_themselves_are_samples_weighted_by_their_counts(tmp_path):
@@ -79,7 +79,7 @@ def test_points_themselves_are_samples_weighted_by_their_counts(tmp_path):
     points, weights = density.draw(1000, lambda n: np.zeros((n, 2)))
     assert points.tolist() == [[0, 0], [5, 5], [10, 0]]
     np.testing.assert_allclose(weights, [1 / 7, 4 / 7, 2 / 7])
-    assert "1 places with a count of zero carry no weight and are no samples" in density.notes()
+    assert "places with a count of zero, which are no samples: 1" in density.notes()
 
 
 BAD = {
