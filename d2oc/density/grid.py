@@ -14,6 +14,8 @@ from d2oc.field import Bounds
 __all__ = ["GridDensity", "cell_centres", "grid_shape"]
 
 MAX_CELLS = 50_000_000
+EDGE = 2.0**-24
+"""Samples keep this share of a cell away from its edges, so that rounding carries none into the next cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ def _invert(end: Floats, start: Floats, target: Floats) -> tuple[np.ndarray, Flo
     target = np.minimum(target, np.nextafter(end[-1], -np.inf))
     which = np.searchsorted(end, target, side="right")
     along = (target - start[which]) / (end[which] - start[which])
-    return which, np.clip(along, 0.0, 1.0 - 2.0**-53)
+    return which, np.clip(along, EDGE, 1.0 - EDGE)
 
 
 def _shared(own_origin: float, own_size: float, n_own: int, origin: float, size: float, n: int) -> Floats:

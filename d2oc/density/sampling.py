@@ -70,9 +70,7 @@ class SampleSet:
         }
 
 
-def sample_density(
-    density: Density, field: Field, sampling: SamplingTable, rng: np.random.Generator
-) -> SampleSet:
+def sample_density(density: Density, field: Field, sampling: SamplingTable, rng: np.random.Generator) -> SampleSet:
     """Draw samples of a density and keep those that may be treated.
 
     Parameters
@@ -109,7 +107,7 @@ def sample_density(
         n_requested=len(points),
         n_outside_field=n_outside,
         n_in_no_fly_zones=n_in_zones,
-        removed_share=float(weights[~kept].sum() / weights.sum()),
+        removed_share=round(float(weights[~kept].sum() / weights.sum()), 12),
         nodata_share=_nodata_share(density, field),
         notes=density.notes(),
     )

@@ -193,5 +193,3 @@ def test_a_single_count_is_not_taken_for_degrees(tmp_path):
 def test_ten_thousand_rows_are_read(tmp_path):
     lines = "".join(f"{i % 100},{i // 100},{i % 5}\n" for i in range(10_000))
     assert len(read_counts(table_of(written(tmp_path, "x,y,count\n" + lines))).values) == 10_000
-
-

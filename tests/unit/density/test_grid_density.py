@@ -31,6 +31,17 @@ def test_zero_and_nodata_cells_get_no_sample(units):
     assert (values[cells_of(grid, points)] > 0).all()
 
 
+@pytest.mark.parametrize("cell_size", [0.1, 1 / 3, 2.5, 7.0])
+def test_rounding_carries_no_sample_over_the_edge_of_a_cell(cell_size):
+    """The largest and smallest coordinates of the unit square, with zero cells all around every cell with mass."""
+    values = np.zeros((9, 9))
+    values[1::2, 1::2] = 1.0
+    grid = GridDensity(values, (0.7, -12.3), cell_size)
+    edges = np.concatenate([np.arange(4) / 4, np.nextafter(np.arange(1, 5) / 4, 0)])
+    points = grid.place(np.array([(u, v) for u in edges for v in edges]))
+    assert (values[cells_of(grid, points)] > 0).all()
+
+
 def test_cells_get_samples_in_proportion_to_their_mass():
     values = np.array([[1.0, 0.0, 3.0], [np.nan, 4.0, 2.0]])
     grid = GridDensity(values, (0.0, 0.0), 10.0)
