@@ -1,0 +1,205 @@
+"""Metrics of a mission: pure functions of its record."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from d2oc.arrays import Floats
+from d2oc.record import Record
+from d2oc.transport.wasserstein import sliced_wasserstein2, wasserstein2
+
+ERGODIC_MODES = 10
+"""Cosine modes per axis of the ergodic metric."""
+
+
+def summarise(record: Record) -> dict[str, Any]:
+    """All metrics of a record, as plain data with the unit in each name.
+
+    Parameters
+    ----------
+    record : Record
+        Complete or not.
+
+    Returns
+    -------
+    summary : dict
+        What ``summary.json`` holds. Everything but ``timing`` follows from the record's content.
+    """
+    header = record.header
+    n_ticks = record.n_ticks
+    messages = record.messages
+    return {
+        "name": header.name,
+        "seed": header.seed,
+        "status": record.status,
+        "n_agents": header.n_agents,
+        "n_samples": header.n_samples,
+        "n_samples_removed": int(header.sampling.get("n_requested", header.n_samples)) - header.n_samples,
+        "n_steps": n_ticks - 1,
+        "duration_s": (n_ticks - 1) * header.time_step_s,
+        **coverage_distance(record),
+        "remaining_weight": remaining_weight(record),
+        "doubly_covered_weight": doubly_covered_weight(record),
+        "ergodic_metric": ergodic_metric(record),
+        "min_separation_m": min_separation(record),
+        "path_length_m": float(path_lengths(record).sum()),
+        "longest_path_m": float(path_lengths(record).max()),
+        "top_speed_m_s": top_speed(record),
+        "control_energy": control_energy(record),
+        "n_messages": len(messages["tick"]),
+        "message_bytes": int(messages["bytes"].sum(dtype=np.int64)),
+        "message_entries": int(messages["entries"].sum(dtype=np.int64)),
+        "record_digest": record.digest(),
+        "timing": timing(record),
+    }
+
+
+def visited(record: Record) -> tuple[Floats, Floats]:
+    """Where the team was, as a measure: every position after a step flown, with the mass of that step.
+
+    Parameters
+    ----------
+    record : Record
+
+    Returns
+    -------
+    points : ndarray, shape (n, 2)
+        Local ENU. [m]
+    masses : ndarray, shape (n,)
+        Mass of each, not scaled.
+    """
+    trajectory = record.trajectory
+    acted = trajectory["active"]
+    alpha = np.array([agent.alpha for agent in record.header.agents])
+    points = np.column_stack([trajectory["x_m"][acted], trajectory["y_m"][acted]])
+    return points, alpha[trajectory["agent"][acted]]
+
+
+def coverage_distance(record: Record) -> dict[str, Any]:
+    """W2 and sliced W2 between where the team was and the reference density, both scaled to mass one. [m]
+
+    Returns
+    -------
+    distances : dict
+        ``w2_m`` with the interval that is certain to hold it, ``w2_method`` and ``sliced_w2_m``; None for a mission
+        without a single step.
+    """
+    points, masses = visited(record)
+    if len(points) == 0:
+        names = ("w2_m", "w2_lower_m", "w2_upper_m", "w2_method", "sliced_w2_m")
+        return dict.fromkeys(names)
+    samples = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
+    weights = record.samples["weight"]
+    distance = wasserstein2(points, masses, samples, weights)
+    return {
+        "w2_m": distance.value,
+        "w2_lower_m": distance.lower,
+        "w2_upper_m": distance.upper,
+        "w2_method": distance.method,
+        "sliced_w2_m": sliced_wasserstein2(points, masses, samples, weights),
+    }
+
+
+def consumed_by_sample(record: Record) -> Floats:
+    """Mass all agents together consumed from each sample, shape (N,)."""
+    consumption = record.consumption
+    return np.bincount(consumption["sample"], consumption["amount"], record.header.n_samples)
+
+
+def weight_left(record: Record) -> Floats:
+    """Weight of each sample that nobody consumed, shape (N,): max(0, beta - sum of consumption)."""
+    return np.maximum(0.0, record.samples["weight"] - consumed_by_sample(record))
+
+
+def remaining_weight(record: Record) -> float:
+    """Share of the reference mass that nobody consumed."""
+    return float(weight_left(record).sum())
+
+
+def doubly_covered_weight(record: Record) -> float:
+    """Mass consumed beyond a sample's weight, by agents that did not know of each other."""
+    return float(np.maximum(0.0, consumed_by_sample(record) - record.samples["weight"]).sum())
+
+
+def ergodic_metric(record: Record) -> float | None:
+    r"""Distance of time averages from space averages over cosine modes.
+
+    .. math:: \sum_k \Lambda_k (c_k - \mu_k)^2, \quad \Lambda_k = (1 + |k|^2)^{-3/2}
+
+    with the modes :math:`\cos(k_1 \pi x) \cos(k_2 \pi y)`, scaled to unit norm, on the field's bounding box mapped to the unit
+    square, :math:`k_1, k_2 < 10`: eq. (6) to (8) of [1]_. Without unit.
+
+    References
+    ----------
+    .. [1] G. Mathew and I. Mezic, Physica D 240, 2011. :doi:`10.1016/j.physd.2010.10.010`
+    """
+    points, masses = visited(record)
+    if len(points) == 0:
+        return None
+    corners = np.array(record.header.boundary_m)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    samples = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
+    difference = _modes((points - low) / (high - low), masses) - _modes(
+        (samples - low) / (high - low), record.samples["weight"]
+    )
+    k = np.arange(ERGODIC_MODES)
+    weight = (1.0 + k[:, None] ** 2 + k[None, :] ** 2) ** -1.5
+    return float((weight * difference**2).sum())
+
+
+def _modes(unit_points: Floats, masses: Floats) -> Floats:
+    k = np.arange(ERGODIC_MODES)
+    norm = np.where(k == 0, 1.0, math.sqrt(2.0))
+    along_x = np.cos(np.pi * unit_points[:, :1] * k) * norm
+    along_y = np.cos(np.pi * unit_points[:, 1:] * k) * norm
+    return np.asarray((along_x * (masses / masses.sum())[:, None]).T @ along_y)
+
+
+def min_separation(record: Record) -> float | None:
+    """Smallest distance between two acting agents at any tick; None if there never were two. [m]"""
+    from scipy.spatial import cKDTree
+
+    position = record.by_tick("x_m", "y_m")
+    active = record.by_tick("active")[:, :, 0]
+    active[0] = True  # at the start everyone stands there
+    smallest = math.inf
+    for here, acts in zip(position, active, strict=True):
+        if acts.sum() > 1:
+            distance, _ = cKDTree(here[acts]).query(here[acts], k=2)
+            smallest = min(smallest, float(distance[:, 1].min()))
+    return None if math.isinf(smallest) else smallest
+
+
+def path_lengths(record: Record) -> Floats:
+    """Length of the way of each agent, shape (L,). [m]"""
+    return np.asarray(_legs(record).sum(axis=0))
+
+
+def top_speed(record: Record) -> float:
+    """Longest way flown in one step, over its duration. [m/s]"""
+    legs = _legs(record)
+    return float(legs.max() / record.header.time_step_s) if len(legs) else 0.0
+
+
+def _legs(record: Record) -> Floats:
+    """Distance flown in each step, shape (steps, L). [m]"""
+    return np.asarray(np.linalg.norm(np.diff(record.by_tick("x_m", "y_m"), axis=0), axis=2))
+
+
+def control_energy(record: Record) -> float:
+    """Sum of |u|^2 T over all agents and steps, in the square of the input's unit times seconds."""
+    inputs = [values for name, values in record.trajectory.items() if name.startswith("input_")]
+    return float(sum(np.nansum(values**2) for values in inputs) * record.header.time_step_s)
+
+
+def timing(record: Record) -> dict[str, float]:
+    """Wall time of the run and compute time per agent-step, as measured while it ran."""
+    measured = record.provenance.get("timing", {})
+    steps = measured.get("agent_steps", 0.0)
+    return {
+        "wall_time_s": measured.get("wall_time_s", 0.0),
+        "compute_time_per_agent_step_us": 1e6 * measured.get("compute_time_s", 0.0) / steps if steps else 0.0,
+    }
