@@ -59,7 +59,9 @@ def tracking_problem(model: LinearModel, control: ControlTable, alpha: float) ->
     for axis in model.axes:
         diagonal[list(axis)] = axis_weight
     q = np.diag(diagonal)
-    r = control.input_weight * np.eye(model.n_inputs)[None]
+    # An integrator answers with the time constant (R / alpha)^(1/2) or ^(1/4): about a second for R = alpha.
+    default_weight = alpha if model.inertia_kg_m2 is None else 1.0
+    r = (control.input_weight or default_weight) * np.eye(model.n_inputs)[None]
     if control.scale_input_weight_with_inertia and model.inertia_kg_m2 is not None:
         r = r * ((PUBLISHED_INERTIA / model.inertia_kg_m2) ** 2)[:, None, None]
     problem = tracking(model.A, model.B, model.C, q, r, alpha)

@@ -192,8 +192,8 @@ class ControlTable(Table):
     """Steps looked ahead."""
     state_weight: tuple[NotNegative, ...] | None = None
     """Diagonal of Q for one axis (position, velocity, tilt, tilt rate, as far as the model has them); default: the published values."""
-    input_weight: Positive = 1.0
-    """R = input_weight times the identity."""
+    input_weight: Positive | None = None
+    """R = input_weight times the identity; default: 1 for the quadrotor, the mass of one step for integrators (a response of about a second)."""
     scale_input_weight_with_inertia: bool = False
     """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
     terminal_cost: Literal["none", "dare"] = "none"

@@ -1,0 +1,212 @@
+"""Reads a scenario file: TOML, overrides, validation; every mistake ends in one sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from d2oc.errors import ScenarioError
+from d2oc.scenario.catalogue import shipped_path
+from d2oc.scenario.checks import impossibilities
+from d2oc.scenario.schema import Scenario
+from d2oc.scenario.sentences import sentences
+
+LARGEST_FILE = 1_000_000
+"""A scenario is text that a person reads. [byte]"""
+
+Overrides = Mapping[str, object] | Sequence[str]
+
+
+def load_scenario(
+    name_or_path: str | Path, *, overrides: Overrides = (), seed: int | None = None
+) -> Scenario:
+    """Load a shipped scenario by name, or one's own by path.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a shipped scenario (``d2oc scenarios`` lists them) or path of a TOML file.
+    overrides : mapping or sequence of str
+        Keys to change: ``{"control.horizon_steps": 20}`` or ``["control.horizon_steps=20"]``. Values in text are
+        read as TOML, or taken as plain text where that fails.
+    seed : int, optional
+        Replaces the scenario's seed.
+
+    Returns
+    -------
+    scenario : Scenario
+        Frozen; file paths are absolute: relative ones in the file start at the file, those of overrides at
+        the working directory.
+
+    Raises
+    ------
+    ScenarioError
+        One sentence for every mistake, naming file, key, value and what is allowed.
+    """
+    path = _find(name_or_path)
+    data = _parse(path)
+    changed = set()
+    for key, value in _read_overrides(overrides):
+        _override(data, key, value)
+        changed.add(key)
+    if seed is not None:
+        data["seed"] = seed
+    _resolve_file(data, Path.cwd() if "density.file" in changed else path.parent)
+    return validate(data, str(name_or_path), changed)
+
+
+def validate(data: dict[str, Any], source: str, changed: set[str] | frozenset[str] = frozenset()) -> Scenario:
+    """Check a scenario given as plain data.
+
+    Parameters
+    ----------
+    data : dict
+        What the TOML file holds.
+    source : str
+        Name of the file in messages.
+    changed : set of str
+        Keys that came from overrides, named so in messages.
+
+    Returns
+    -------
+    scenario : Scenario
+
+    Raises
+    ------
+    ScenarioError
+        One sentence for every mistake.
+    """
+    try:
+        # JSON is pydantic's mode for data from files: lists become tuples, text becomes paths, nothing else bends.
+        scenario = Scenario.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise _mistakes(source, sentences(error, data), changed) from None
+    found = list(impossibilities(scenario))
+    if found:
+        raise _mistakes(source, found, changed)
+    return scenario
+
+
+def _mistakes(source: str, found: Sequence[str], changed: set[str] | frozenset[str]) -> ScenarioError:
+    lines = []
+    for sentence in found:
+        by_override = any(sentence == key or sentence.startswith((key + " ", key + ".")) for key in changed)
+        lines.append(f"{source}: {'--set ' if by_override else ''}{sentence}")
+    if len(lines) == 1:
+        return ScenarioError(lines[0])
+    return ScenarioError("\n".join([f"{source}: {len(lines)} mistakes", *lines]))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    looks_like_a_path = text.endswith(".toml") or "/" in text or "\\" in text or Path(text).exists()
+    if not looks_like_a_path:
+        return shipped_path(text)
+    path = Path(text)
+    if not path.exists():
+        raise ScenarioError(f"{text}: no such file; `d2oc scenarios` lists those that come with the program")
+    if not path.is_file():
+        raise ScenarioError(f"{text}: is a folder, not a scenario file")
+    return path
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ScenarioError(
+                f"{path}: has {path.stat().st_size:,} bytes, a scenario has at most {LARGEST_FILE:,}; "
+                "put large data in a file that density.file names"
+            )
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+    if not data:
+        raise ScenarioError(f"{path}: is empty; `d2oc scenarios show six_drones` prints one to start from")
+    return data
+
+
+def _read_overrides(overrides: Overrides) -> Iterator[tuple[str, Any]]:
+    if isinstance(overrides, Mapping):
+        yield from overrides.items()
+        return
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ScenarioError(f"--set {text}: give key=value, such as control.horizon_steps=20")
+        yield key.strip(), _toml_value(value.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set one dotted key, through tables and, by number, arrays."""
+    *way, last = key.split(".")
+    here: Any = data
+    for name in way:
+        if isinstance(here, list):
+            here = here[_index(here, name, key)]
+        elif isinstance(here, dict):
+            here = here.setdefault(name, {})
+        if not isinstance(here, dict | list):
+            raise ScenarioError(f"--set {key}: {name} is no table")
+    if isinstance(here, list):
+        here[_index(here, last, key)] = value
+    else:
+        here[last] = value
+
+
+def _index(array: Sequence[object], text: str, key: str) -> int:
+    if not text.isdigit() or int(text) >= len(array):
+        raise ScenarioError(f"--set {key}: {text} must be a number from 0 to {len(array) - 1}")
+    return int(text)
+
+
+def _resolve_file(data: dict[str, Any], base: Path) -> None:
+    density = data.get("density")
+    if isinstance(density, dict) and isinstance(density.get("file"), str):
+        density["file"] = str((base / density["file"]).resolve())
+
+
+def scenario_toml(scenario: Scenario) -> str:
+    """Text of a scenario as run: all defaults written out, loadable again.
+
+    Parameters
+    ----------
+    scenario : Scenario
+
+    Returns
+    -------
+    text : str
+        TOML; the same scenario always gives the same text.
+    """
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(scenario.model_dump(mode="python")))
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is None is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None and item != ()}
+    if isinstance(value, tuple | list):
+        return [_without_none(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    return value
