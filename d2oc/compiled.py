@@ -69,3 +69,8 @@ def _forget_old(root: Path) -> None:
 
 
 _CACHE = _cache_folder()
+
+
+def nothing_compiled_yet() -> bool:
+    """Whether the first call of each function will have to compile it."""
+    return not _CACHE or not any(Path(_CACHE).iterdir())

@@ -334,6 +334,17 @@ def load_record(path: str | Path) -> Record:
     return record
 
 
+def remove_record(path: Path) -> None:
+    """Delete the record in a run folder, and nothing else that stands there."""
+    if not (path / "run.json").exists():
+        return
+    for name in ("run.json", "scenario.toml", "provenance.json", "summary.json", "coverage.png"):
+        (path / name).unlink(missing_ok=True)
+    for name in ("samples", *TABLES):
+        (path / f"{name}.parquet").unlink(missing_ok=True)
+    shutil.rmtree(path / "parts", ignore_errors=True)
+
+
 def header_json(header: RecordHeader, status: Status | None = None) -> str:
     """Text of run.json."""
     content = asdict(header)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -253,6 +253,21 @@ class LedgerTable(Table):
     """`sum` adds up what each agent consumed; `minimum` keeps the smaller remaining weight (undercounts)."""
 
 
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a scenario file; editors complete and check from it."""
+    schema = Scenario.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_infinity(schema)}
+
+
+def _without_infinity(schema: Any) -> Any:
+    """JSON has no infinity: a default of "no limit" is left to the description."""
+    if isinstance(schema, dict):
+        return {key: _without_infinity(value) for key, value in schema.items() if value != float("inf")}
+    if isinstance(schema, list):
+        return [_without_infinity(value) for value in schema]
+    return schema
+
+
 class Scenario(Table):
     """A mission: field, reference density, team, vehicle, control, radio and duration."""
 
@@ -281,4 +296,3 @@ class Scenario(Table):
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
 
-    _base_dir: Path = PrivateAttr(default=Path("."))

@@ -1,0 +1,347 @@
+"""The command `d2oc`: parses, calls, prints; all work is done elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from d2oc import __version__
+from d2oc.errors import D2ocError, MissingExtraError
+
+if TYPE_CHECKING:
+    from d2oc.mission import Progress
+    from d2oc.record import Record
+    from d2oc.scenario import Scenario
+
+CHECK_FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+BUG = 70
+
+EXIT_CODES = """Exit codes: 0 done; 1 a check failed (verify); 2 bad input or usage; 70 a fault of this program;
+130 interrupted by Ctrl-C (what was computed is kept)."""
+
+app = typer.Typer(
+    name="d2oc",
+    help="Density-driven optimal control for teams of drones: from an infestation map to who sprays where.\n\n"
+    "Start with: d2oc run six_drones",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+scenarios_app = typer.Typer(help="List and print the scenarios that come with the program.", add_completion=False)
+bench_app = typer.Typer(help="Measure this machine, beside a peer in the same run.", no_args_is_help=True)
+app.add_typer(scenarios_app, name="scenarios", invoke_without_command=True)
+app.add_typer(bench_app, name="bench")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output, nothing else.")]
+
+
+def main() -> None:
+    """Entry point: no traceback ever reaches a user."""
+    try:
+        app(standalone_mode=True)
+    except D2ocError as error:
+        _say(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        _say(f"error: a fault of this program, not of your input: {error!r}; details are in {_save_traceback()}")
+        sys.exit(BUG)
+
+
+def _save_traceback() -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="d2oc-fault-", suffix=".txt", delete=False) as file:
+        traceback.print_exc(file=file)
+    return file.name
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _print_json(content: object) -> None:
+    print(json.dumps(content, indent=2, allow_nan=False, default=str))
+
+
+@app.callback(invoke_without_command=True)
+def _global(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"d2oc {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: d2oc run six_drones --seed 3 --set radio.comm_range_m=25 --out runs/short-radio")
+def run(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
+    seed: Annotated[int | None, typer.Option(help="Replaces the scenario's seed.", min=0)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/NAME-seedN, numbered when that exists.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as mission.duration_s=60; repeatable."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fly a scenario: writes a run folder with the record, summary.json and a picture, prints a summary."""
+    from d2oc.mission import simulate
+    from d2oc.scenario import load_scenario
+
+    loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
+    folder = _run_folder(loaded, out, overwrite)
+    with _progress(loaded.name, silent=quiet or as_json) as on_progress:
+        record = simulate(loaded, out=folder, on_progress=on_progress)
+    summary = _summarise_into(folder, record)
+    picture = _draw(record, folder, summary)
+    if as_json:
+        _print_json(summary)
+    elif not quiet:
+        _show(summary)
+        print(f"record   {folder}\npicture  {picture}")
+    if record.status == "interrupted":
+        _say(f"interrupted after {summary['n_steps']} of {record.header.n_steps} steps; the record holds them")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _run_folder(scenario: Scenario, out: Path | None, overwrite: bool) -> Path:
+    from d2oc.record import remove_record
+
+    if out is not None:
+        if overwrite:
+            remove_record(out)
+        return out
+    base = Path("runs") / f"{_as_file_name(scenario.name)}-seed{scenario.seed}"
+    folder, number = base, 2
+    while folder.exists():
+        folder = base.with_name(f"{base.name}-{number}")
+        number += 1
+    return folder
+
+
+def _as_file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "run"
+
+
+def _summarise_into(folder: Path, record: Record) -> dict[str, Any]:
+    summary = record.summary()
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return summary
+
+
+def _draw(record: Record, folder: Path, summary: dict[str, Any]) -> str:
+    """Path of the picture, or a sentence why there is none."""
+    try:
+        from d2oc_viz import draw_coverage
+
+        return str(draw_coverage(record, folder / "coverage.png", summary=summary))
+    except MissingExtraError as error:
+        return f"none: {error}"
+
+
+@contextmanager
+def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Progress bar with the time left, on standard error, for work over a second."""
+    if silent:
+        yield None
+        return
+    from time import monotonic
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn(name), BarColumn(), TextColumn("step {task.completed:.0f}"),
+        TimeRemainingColumn(), TextColumn("{task.fields[left]}"), console=console, transient=True,
+    )  # fmt: skip
+    task = bar.add_task(name, total=None, left="preparing")
+    began = monotonic()
+
+    def on_progress(progress: Any) -> None:
+        if monotonic() - began > 1.0:
+            bar.start()
+        left = f"{100 * progress.remaining_weight:.0f} % untreated"
+        bar.update(task, completed=progress.step, total=progress.n_steps, left=left)
+
+    if _is_first():
+        _say("first run on this machine: compiling takes about half a minute")
+    try:
+        yield on_progress
+    finally:
+        bar.stop()
+
+
+def _is_first() -> bool:
+    from d2oc.compiled import nothing_compiled_yet
+
+    return nothing_compiled_yet()
+
+
+ROWS = (
+    ("w2_m", "Wasserstein distance W2", "m"),
+    ("sliced_w2_m", "sliced W2", "m"),
+    ("remaining_weight", "untreated", "%"),
+    ("doubly_covered_weight", "treated twice", "%"),
+    ("ergodic_metric", "ergodic metric", ""),
+    ("min_separation_m", "smallest separation", "m"),
+    ("path_length_m", "path flown, whole team", "m"),
+    ("top_speed_m_s", "top speed", "m/s"),
+    ("n_messages", "messages", ""),
+    ("message_bytes", "bytes on air", "B"),
+)
+
+
+def _show(summary: dict[str, Any]) -> None:
+    """Table of a summary."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{summary['name']}, seed {summary['seed']}, {summary['status']}", title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_row("agents, steps", f"{summary['n_agents']}, {summary['n_steps']}", "")
+    removed = summary["n_samples_removed"]
+    table.add_row("samples", f"{summary['n_samples']:,}", f"{removed:,} outside the field removed" if removed else "")
+    for key, label, unit in ROWS:
+        table.add_row(label, _number(summary, key, unit), unit)
+    timing = summary["timing"]
+    table.add_row("computed in", f"{timing['compute_time_per_agent_step_us']:.1f}", "µs per agent-step")
+    table.add_row("wall time", f"{timing['wall_time_s']:.2f}", "s")
+    Console().print(table)
+
+
+def _number(summary: dict[str, Any], key: str, unit: str) -> str:
+    value = summary[key]
+    if value is None:
+        return "-"
+    if key == "w2_m" and summary["w2_method"] == "interval":
+        return f"{summary['w2_lower_m']:.3f} to {summary['w2_upper_m']:.3f}"
+    if unit == "%":
+        return f"{100 * value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+@scenarios_app.callback()
+def scenarios(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the scenarios that come with the program."""
+    if context.invoked_subcommand is not None:
+        return
+    from d2oc.scenario import shipped_scenarios
+
+    infos = shipped_scenarios()
+    if as_json:
+        _print_json(
+            [
+                {"name": i.name, "description": i.description, "n_agents": i.n_agents, "duration_s": i.duration_s}
+                for i in infos
+            ]
+        )
+        return
+    width = max(len(info.name) for info in infos)
+    for info in infos:
+        print(f"{info.name:{width}}  {info.n_agents:3d} agents  {info.duration_s:5.0f} s  {info.description}")
+
+
+@scenarios_app.command()
+def show(name: Annotated[str, typer.Argument(help="Name of a shipped scenario.")]) -> None:
+    """Print a scenario as TOML: a commented file to start your own from."""
+    from d2oc.scenario.catalogue import shipped_path
+
+    print(shipped_path(name).read_text(encoding="utf-8"), end="")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a scenario file, for editors that complete and check."""
+    from d2oc.scenario.schema import json_schema
+
+    _print_json(json_schema())
+
+
+@app.command(epilog="Example: d2oc verify case_a.npz")
+def verify(
+    case: Annotated[Path, typer.Argument(help="Reference case (.npz), in the format of docs/verify.md.")],
+    as_json: AsJson = False,
+) -> None:
+    """Replay a reference case in official mode and report the largest deviation; exit code 1 above 1e-9."""
+    from dataclasses import asdict
+
+    from d2oc.verify import verify_case
+
+    result = verify_case(case)
+    if as_json:
+        _print_json({**asdict(result), "agrees": result.agrees})
+    else:
+        verdict = "agrees" if result.agrees else f"DEVIATES, most at step {result.worst_step}"
+        print(f"{result.case}: {result.n_agents} agents, {result.n_steps} steps, {result.n_samples} samples")
+        print(f"largest deviation of any state {result.max_deviation_m:.3g} (allowed {result.tolerance_m:g}): {verdict}")
+    if not result.agrees:
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def metrics(
+    run_folder: Annotated[Path, typer.Argument(help="Run folder, of a finished, killed or running mission.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compute the metrics of a record anew, also of a mission that was killed."""
+    from d2oc.record import load_record
+
+    record = load_record(run_folder)
+    for problem in record.problems:
+        _say(f"note: {problem}")
+    summary = record.summary()
+    _print_json(summary) if as_json else _show(summary)
+
+
+@bench_app.command("core")
+def bench_core(
+    quick: Annotated[bool, typer.Option("--quick", help="One run each, up to 100,000 samples.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cost of an agent-step, beside the same work done with full sorts and a dense KKT system in NumPy."""
+    from d2oc.benchmarks.agent_step import Row, measure
+
+    def on_row(row: Row) -> None:
+        if not as_json:
+            print(_bench_line(row.as_dict()), flush=True)
+
+    if not as_json:
+        print(f"{'name':22}{'samples':>10}{'agents':>8}{'horizon':>9}{'us/agent-step':>15}{'NumPy us':>12}{'ratio':>9}")
+    rows = measure(quick=quick, on_row=on_row)
+    if as_json:
+        _print_json({"rows": [row.as_dict() for row in rows]})
+
+
+def _bench_line(row: dict[str, Any]) -> str:
+    def cell(key: str, width: int) -> str:
+        value = row[key]
+        return f"{'-' if value is None else format(value, ',')!s:>{width}}"
+
+    return (
+        f"{row['name']:22}{cell('n_samples', 10)}{cell('n_agents', 8)}{cell('horizon_steps', 9)}"
+        f"{cell('microseconds_per_agent_step', 15)}{cell('numpy_microseconds', 12)}{cell('ratio_to_numpy', 9)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
