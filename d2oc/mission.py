@@ -137,6 +137,7 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         comm_range=scenario.radio.comm_range_m,
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
+        give_way=scenario.mission.give_way,
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
+from d2oc.control.giving_way import Neighbours, SetAside, put_back, set_aside
 from d2oc.control.selection import select_goal
 from d2oc.control.weight_sharing import Mail, tell
 from d2oc.control.weight_update import consume
@@ -61,6 +62,8 @@ class Team(NamedTuple):
     """Mass consumed in this step, shape (L,)."""
     active: Flags
     """Whether the agent acted in this step, shape (L,)."""
+    reach: Floats
+    """Distance to the farthest sample selected, shape (L,). [m]"""
 
 
 @compiled
@@ -114,19 +117,12 @@ def steer(
     space: SearchSpace,
 ) -> None:
     """Stage A of agent r: its goal and its input; inactive when its time or its work is over."""
-    team.active[r] = (
-        k < team.n_steps[r]
-        and belief.total[r] > negligible
-        and select_goal(
-            tree,
-            belief.weight[r],
-            belief.alive[r],
-            team.position[r],
-            team.alpha[r],
-            space,
-            team.goal[r],
+    team.reach[r] = -1.0
+    if k < team.n_steps[r] and belief.total[r] > negligible:
+        team.reach[r] = select_goal(
+            tree, belief.weight[r], belief.alive[r], team.position[r], team.alpha[r], space, team.goal[r]
         )
-    )
+    team.active[r] = team.reach[r] >= 0.0
     team.consumed[r] = 0.0
     if not team.active[r]:
         team.goal[r] = np.nan
@@ -185,16 +181,29 @@ def meet(
 @compiled
 def decide(
     k: int,
+    quantum: float,
     negligible: int,
     team: Team,
     law: Law,
+    near: Neighbours,
     tree: SampleTree,
     belief: Belief,
     space: SearchSpace,
+    aside: SetAside,
 ) -> None:
-    """Stage A of everyone."""
+    """Stage A of everyone; who competes with a lower-numbered neighbour gives way."""
+    acted = team.active.copy()
     for r in range(len(team.kind)):
         steer(r, k, negligible, team, law, tree, belief, space)
+        if not team.active[r] or near.first[r] == near.first[r + 1]:
+            continue
+        weight, alive = belief.weight[r], belief.alive[r]
+        n_aside = set_aside(
+            r, near, team.reach[r], team.position[r], team.alpha, acted, tree, weight, alive, quantum, space, aside
+        )
+        if n_aside > 0 and alive[1] > 0:
+            steer(r, k, negligible, team, law, tree, belief, space)
+        put_back(weight, alive, aside, n_aside)
 
 
 @compiled
@@ -203,17 +212,29 @@ def account(
     first: int,
     quantum: float,
     team: Team,
+    near: Neighbours,
     tree: SampleTree,
     belief: Belief,
     logs: Logs,
     space: SearchSpace,
+    aside: SetAside,
 ) -> int:
     """Stage B of everyone from agent `first` on; returns the next agent as `sequential_step` does."""
     for r in range(first, len(team.kind)):
         if not has_room(logs, tree):
             return r
-        if team.active[r]:
-            settle(r, k, quantum, team, tree, belief, logs, space)
+        if not team.active[r]:
+            continue
+        weight, alive = belief.weight[r], belief.alive[r]
+        n_aside = set_aside(
+            r, near, team.reach[r], team.position[r], team.alpha, team.active, tree, weight, alive, quantum, space,
+            aside,
+        )  # fmt: skip
+        if alive[1] == 0:  # all that remains is the neighbours': nothing is gained by leaving it
+            put_back(weight, alive, aside, n_aside)
+            n_aside = 0
+        settle(r, k, quantum, team, tree, belief, logs, space)
+        put_back(weight, alive, aside, n_aside)
     return len(team.kind)
 
 

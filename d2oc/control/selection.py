@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from d2oc.arrays import Counts, Floats
 from d2oc.compiled import compiled
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
@@ -16,7 +18,7 @@ def select_goal(
     alpha: float,
     space: SearchSpace,
     goal: Floats,
-) -> bool:
+) -> float:
     r"""Goal of one agent: the barycentre of the samples it takes on.
 
     Over the samples with :math:`w_j > 0`, in the order of :math:`|q_j - p|^2 / w_j^2`, whole weights are taken until
@@ -41,8 +43,8 @@ def select_goal(
 
     Returns
     -------
-    found : bool
-        False when nothing remains to be treated.
+    reach : float
+        Distance to the farthest sample taken, -1 when nothing remains to be treated. [m]
 
     References
     ----------
@@ -50,13 +52,16 @@ def select_goal(
     """
     n, left = nearest_mass(tree, weight, alive, position[0], position[1], alpha, True, space)
     if n == 0:
-        return False
+        return -1.0
     space.amount[n - 1] += left
     goal[0] = 0.0
     goal[1] = 0.0
+    farthest = 0.0
     for i in range(n):
-        goal[0] += space.amount[i] * tree.x[space.found[i]]
-        goal[1] += space.amount[i] * tree.y[space.found[i]]
+        x, y = tree.x[space.found[i]], tree.y[space.found[i]]
+        goal[0] += space.amount[i] * x
+        goal[1] += space.amount[i] * y
+        farthest = max(farthest, (x - position[0]) ** 2 + (y - position[1]) ** 2)
     goal[0] /= alpha
     goal[1] /= alpha
-    return True
+    return np.sqrt(farthest)

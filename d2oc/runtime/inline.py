@@ -12,6 +12,7 @@ import numpy as np
 from d2oc.arrays import Floats, Ints
 from d2oc.bus import Bus
 from d2oc.control.d2oc import Law, Team, account, decide, deliver, locate, sequential_step
+from d2oc.control.giving_way import Neighbours, SetAside, neighbours, no_weight_aside, nobody
 from d2oc.control.law import Gains
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.ledger import (
@@ -60,6 +61,8 @@ class TeamSetup:
     """How ledgers are merged."""
     order: Literal["parallel", "sequential"] = "parallel"
     """In which order agents act."""
+    give_way: bool = False
+    """In parallel order: leave to lower-numbered neighbours what they are about to treat (rule `sum` only)."""
 
 
 class InlineRuntime:
@@ -83,6 +86,9 @@ class InlineRuntime:
         sequential = setup.order == "sequential"
         self.mail: Mail = empty_mail(2 * n_agents * (n_agents - 1) if sequential else 0)
         self._negligible = int(NEGLIGIBLE_WEIGHT / self.quantum)
+        self._give_way = setup.give_way and setup.rule == "sum"
+        self._near: Neighbours = nobody(n_agents)
+        self._aside: SetAside = no_weight_aside(n if self._give_way else 0)
         self._bus = bus
         self._world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
@@ -138,12 +144,18 @@ class InlineRuntime:
 
     def _parallel(self, k: int) -> None:
         team = self.team
-        decide(k, self._negligible, team, self.law, self.tree, self.belief, self.space)
+        before = team.position.copy()
+        decide(
+            k, self.quantum, self._negligible, team, self.law, self._near, self.tree, self.belief, self.space,
+            self._aside,
+        )  # fmt: skip
         self._world.advance(k, team.state, team.input, team.active)
         locate_all(team, self.motion)
         agent = 0
         while True:
-            agent = account(k, agent, self.quantum, team, self.tree, self.belief, self.logs, self.space)
+            agent = account(
+                k, agent, self.quantum, team, self._near, self.tree, self.belief, self.logs, self.space, self._aside
+            )
             if agent == len(team.kind):
                 break
             self._grow()
@@ -151,6 +163,8 @@ class InlineRuntime:
         self.mail = empty_mail(len(sender))
         posted = self.belief.version.copy()
         deliver(sender, receiver, posted, self.quantum, self.tree, self.belief, self.logs, self.mail)
+        if self._give_way:
+            self._near = neighbours(sender, receiver, team.position, before)
 
     def _grow(self) -> None:
         self.logs = with_capacity(self.logs, 2 * len(self.logs.slot))
@@ -191,4 +205,5 @@ def _team_arrays(setup: TeamSetup, motion: Motion) -> Team:
         goal=np.full((n_agents, 2), math.nan),
         consumed=np.zeros(n_agents),
         active=np.zeros(n_agents, np.bool_),
+        reach=np.zeros(n_agents),
     )

@@ -237,6 +237,8 @@ class MissionTable(Table):
     """Control period T. [s]"""
     order: Literal["parallel", "sequential"] = "parallel"
     """`parallel`: all act on the last step's messages; `sequential`: one after the other, as published."""
+    give_way: bool = True
+    """In parallel order, leave to lower-numbered neighbours what they are about to treat (ledger rule `sum` only)."""
 
 
 class RadioTable(Table):

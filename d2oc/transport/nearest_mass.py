@@ -301,6 +301,16 @@ def drop_slot(alive: Counts, leaves: int, slot: int) -> None:
 
 
 @compiled
+def revive_slot(alive: Counts, leaves: int, slot: int) -> None:
+    """Note that the weight of `slot` is positive again: the reverse of `drop_slot`."""
+    node = leaves + (slot >> LEAF_BITS)
+    alive[node] += 1
+    while node > 1 and alive[node] == 1:
+        node //= 2
+        alive[node] += 1
+
+
+@compiled
 def _lower_bound(box: Floats, heaviest: float, x: float, y: float, by_weight: bool) -> float:
     dx = max(box[0] - x, 0.0, x - box[2])
     dy = max(box[1] - y, 0.0, y - box[3])
