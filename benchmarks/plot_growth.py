@@ -1,7 +1,7 @@
 """Draws docs/images/growth.png from the rows of `d2oc bench core --json`.
 
-    d2oc bench core --json > rows.json
-    python benchmarks/plot_growth.py rows.json docs/images/growth.png
+d2oc bench core --json > rows.json
+python benchmarks/plot_growth.py rows.json docs/images/growth.png
 """
 
 from __future__ import annotations

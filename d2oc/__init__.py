@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from d2oc.errors import D2ocError as D2ocError
+    from d2oc.mission import simulate as simulate
     from d2oc.record import Record as Record
     from d2oc.record import load_record as load_record
     from d2oc.scenario import Scenario as Scenario
     from d2oc.scenario import load_scenario as load_scenario
-    from d2oc.mission import simulate as simulate
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ _HOME = {
 }
 """Where each public name lives; it is imported when first asked for, so that `import d2oc` stays instant."""
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> object:

@@ -293,7 +293,9 @@ def verify(
     else:
         verdict = "agrees" if result.agrees else f"DEVIATES, most at step {result.worst_step}"
         print(f"{result.case}: {result.n_agents} agents, {result.n_steps} steps, {result.n_samples} samples")
-        print(f"largest deviation of any state {result.max_deviation_m:.3g} (allowed {result.tolerance_m:g}): {verdict}")
+        print(
+            f"largest deviation of any state {result.max_deviation_m:.3g} (allowed {result.tolerance_m:g}): {verdict}"
+        )
     if not result.agrees:
         raise typer.Exit(CHECK_FAILED)
 

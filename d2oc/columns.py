@@ -32,11 +32,9 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     from arro3.io import write_parquet
 
     table = Table.from_pydict({name: _arrow(Array, values) for name, values in columns.items()})
-    encoding = {name: _encoding(values) for name, values in columns.items() if values.dtype != np.bool_}
+    encoding: Any = {name: _encoding(values) for name, values in columns.items() if values.dtype != np.bool_}
     unfinished = path.with_name(path.name + ".unfinished")
-    write_parquet(
-        table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False
-    )
+    write_parquet(table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False)
     os.replace(unfinished, path)
 
 

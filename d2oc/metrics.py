@@ -106,7 +106,8 @@ def coverage_distance(record: Record) -> dict[str, Any]:
 def consumed_by_sample(record: Record) -> Floats:
     """Mass all agents together consumed from each sample, shape (N,)."""
     consumption = record.consumption
-    return np.bincount(consumption["sample"], consumption["amount"], record.header.n_samples)
+    consumed = np.bincount(consumption["sample"], consumption["amount"], record.header.n_samples)
+    return consumed.astype(np.float64)  # without any entry they come as integers
 
 
 def weight_left(record: Record) -> Floats:
@@ -129,8 +130,8 @@ def ergodic_metric(record: Record) -> float | None:
 
     .. math:: \sum_k \Lambda_k (c_k - \mu_k)^2, \quad \Lambda_k = (1 + |k|^2)^{-3/2}
 
-    with the modes :math:`\cos(k_1 \pi x) \cos(k_2 \pi y)`, scaled to unit norm, on the field's bounding box mapped to the unit
-    square, :math:`k_1, k_2 < 10`: eq. (6) to (8) of [1]_. Without unit.
+    with the modes :math:`\cos(k_1 \pi x) \cos(k_2 \pi y)`, scaled to unit norm, on the field's bounding box
+    mapped to the unit square, :math:`k_1, k_2 < 10`: eq. (6) to (8) of [1]_. Without unit.
 
     References
     ----------

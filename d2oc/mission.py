@@ -145,9 +145,7 @@ def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSet
     agents = []
     for kind, n_steps, alpha in zip(setup.kind, setup.n_steps, setup.alpha, strict=True):
         model = setup.models[kind]
-        agents.append(
-            AgentHeader(model.name, model.state_names, model.input_names, int(n_steps), float(alpha))
-        )
+        agents.append(AgentHeader(model.name, model.state_names, model.input_names, int(n_steps), float(alpha)))
     return RecordHeader(
         name=scenario.name,
         seed=scenario.seed,

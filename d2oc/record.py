@@ -365,7 +365,8 @@ def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
         version = content["format_version"]
         if version > FORMAT_VERSION:
             raise RecordError(
-                f"{folder}: format_version = {version} is newer than this program reads ({FORMAT_VERSION}); upgrade d2oc"
+                f"{folder}: format_version = {version} is newer than this program reads "
+                f"({FORMAT_VERSION}); upgrade d2oc"
             )
         status = content.pop("status")
         agents = tuple(
@@ -382,9 +383,7 @@ def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
     parts: list[dict[str, Columns]] = []
     while (folder / "parts" / _part_name("trajectory", len(parts))).exists():
         try:
-            parts.append(
-                {name: read_columns(folder / "parts" / _part_name(name, len(parts))) for name in TABLES}
-            )
+            parts.append({name: read_columns(folder / "parts" / _part_name(name, len(parts))) for name in TABLES})
         except RecordError as error:
             problems.append(str(error))
             break
@@ -414,9 +413,7 @@ def _tables_of(ticks: Sequence[Tick], time_step_s: float) -> dict[str, Columns]:
     return {
         "trajectory": _trajectory(ticks, time_step_s),
         "consumption": _flat(ticks, "consumption", {"agent": np.int32, "sample": np.int32, "amount": np.float64}),
-        "messages": _flat(
-            ticks, "messages", dict.fromkeys(("sender", "receiver", "entries", "bytes"), np.int32)
-        ),
+        "messages": _flat(ticks, "messages", dict.fromkeys(("sender", "receiver", "entries", "bytes"), np.int32)),
     }
 
 

@@ -50,8 +50,7 @@ def team_kinds(scenario: Scenario) -> list[Kind]:
     steps = [_n_steps(scenario, group) for group in groups]
     capacity = sum(g.n_agents * g.capacity * m for g, m in zip(groups, steps, strict=True))
     return [
-        _kind(scenario, group, n_steps, group.capacity / capacity)
-        for group, n_steps in zip(groups, steps, strict=True)
+        _kind(scenario, group, n_steps, group.capacity / capacity) for group, n_steps in zip(groups, steps, strict=True)
     ]
 
 

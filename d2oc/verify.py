@@ -105,9 +105,7 @@ def case_runtime(case: dict[str, Floats]) -> InlineRuntime:
     alpha = 1.0 / (n_agents * n_steps)
     tilt, rate = float(case["tilt_max"]), float(case["tilt_rate_max"])
     axis = [np.inf, np.inf, tilt, rate]
-    limits = Limits(
-        input_each=float(case["u_max"]), speed_each=float(case["v_max"]), state_each=np.array(axis + axis)
-    )
+    limits = Limits(input_each=float(case["u_max"]), speed_each=float(case["v_max"]), state_each=np.array(axis + axis))
     model = quadrotor(TIME_STEP_S, np.array([0.0075]), limits)
     problem = tracking(model.A, model.B, model.C, case["Q"], case["R"][None], alpha)
     comm_range = float(case["comm_range"])
@@ -126,9 +124,7 @@ def case_runtime(case: dict[str, Floats]) -> InlineRuntime:
     return InlineRuntime(setup, PerfectBus(comm_range))
 
 
-def _deviation(
-    case: dict[str, Floats], name: str, ours: Floats
-) -> float | None:
+def _deviation(case: dict[str, Floats], name: str, ours: Floats) -> float | None:
     if name not in case:
         return None
     if case[name].shape != ours.shape:

@@ -59,9 +59,7 @@ class Row:
         return asdict(self)
 
 
-def measure(
-    *, quick: bool = False, on_row: Callable[[Row], None] | None = None
-) -> list[Row]:
+def measure(*, quick: bool = False, on_row: Callable[[Row], None] | None = None) -> list[Row]:
     """Measure everything `d2oc bench core` reports.
 
     Parameters

@@ -55,9 +55,7 @@ class TrackingProblem(NamedTuple):
     """Maps the last goal to the linear term of the last state, shape (n, 2)."""
 
 
-def tracking(
-    a: Floats, b: Floats, c: Floats, q: Floats, r: Floats, alpha: float
-) -> TrackingProblem:
+def tracking(a: Floats, b: Floats, c: Floats, q: Floats, r: Floats, alpha: float) -> TrackingProblem:
     """Problem without terminal cost: the last state is weighted like every other.
 
     Parameters
@@ -186,9 +184,7 @@ def recursion(blocks: Blocks, horizon: int) -> Recursion:
 
 
 @compiled
-def solve_closed_form(
-    blocks: Blocks, k: int, state: Floats, goals: Floats, work: Recursion, inputs: Floats
-) -> None:
+def solve_closed_form(blocks: Blocks, k: int, state: Floats, goals: Floats, work: Recursion, inputs: Floats) -> None:
     """Optimal inputs over the horizon from step k on.
 
     Parameters
@@ -282,9 +278,7 @@ def _factorise(all_r: Floats, at_r: int, all_b: Floats, at: int, bp: Floats, fac
 
 
 @inlined
-def _solve_gain(
-    factor: Floats, bpa: Floats, bs: Floats, gain: Floats, feedforward: Floats, h: int
-) -> None:
+def _solve_gain(factor: Floats, bpa: Floats, bs: Floats, gain: Floats, feedforward: Floats, h: int) -> None:
     """K = S^-1 B'PA and S^-1 B's."""
     m, n = bpa.shape
     for i in range(m):

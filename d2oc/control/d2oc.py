@@ -151,9 +151,7 @@ def settle(
     space: SearchSpace,
 ) -> None:
     """Stage B of agent r, from its new position."""
-    team.consumed[r] = consume(
-        tree, belief, logs, r, k, team.position[r], team.alpha[r], quantum, space
-    )
+    team.consumed[r] = consume(tree, belief, logs, r, k, team.position[r], team.alpha[r], quantum, space)
 
 
 @compiled

@@ -115,9 +115,7 @@ def set_aside(
         dy = near.expected[q, 1] - position[1]
         if not active[q] or dx * dx + dy * dy > 4.0 * reach * reach:
             continue
-        n, _ = nearest_mass(
-            tree, weight, alive, near.expected[q, 0], near.expected[q, 1], alpha[q], False, space
-        )
+        n, _ = nearest_mass(tree, weight, alive, near.expected[q, 0], near.expected[q, 1], alpha[q], False, space)
         for j in range(n):
             slot = space.found[j]
             amount = np.floor(space.amount[j] / quantum) * quantum

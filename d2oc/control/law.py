@@ -128,9 +128,7 @@ def spectral_radius(problem: TrackingProblem, horizon: int, n_steps: int) -> flo
     return float(np.abs(np.linalg.eigvals(problem.A[at] + problem.B[at] @ gains.state)).max())
 
 
-def require_stable(
-    problem: TrackingProblem, control: ControlTable, scenario_name: str, n_steps: int
-) -> None:
+def require_stable(problem: TrackingProblem, control: ControlTable, scenario_name: str, n_steps: int) -> None:
     """Refuse a control law whose closed loop diverges.
 
     Raises

@@ -37,9 +37,7 @@ def _info(path: Path) -> ScenarioInfo:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     team = data["team"]
     n_agents = team.get("n_agents") or sum(group["n_agents"] for group in team["groups"])
-    return ScenarioInfo(
-        data["name"], data.get("description", ""), n_agents, float(data["mission"]["duration_s"]), path
-    )
+    return ScenarioInfo(data["name"], data.get("description", ""), n_agents, float(data["mission"]["duration_s"]), path)
 
 
 def shipped_path(name: str) -> Path:

@@ -57,7 +57,8 @@ def _starts(scenario: Scenario, field: Field) -> Iterator[str]:
     for i, place in enumerate(scenario.team.start_m or ()):
         if not field.contains(np.array([place]))[0]:
             yield (
-                f"team.start_m[{i}] = [{place[0]:g}, {place[1]:g}] must be inside the field and outside its no-fly zones [m]"
+                f"team.start_m[{i}] = [{place[0]:g}, {place[1]:g}] must be inside the field "
+                "and outside its no-fly zones [m]"
             )
 
 

@@ -23,9 +23,7 @@ LARGEST_FILE = 1_000_000
 Overrides = Mapping[str, object] | Sequence[str]
 
 
-def load_scenario(
-    name_or_path: str | Path, *, overrides: Overrides = (), seed: int | None = None
-) -> Scenario:
+def load_scenario(name_or_path: str | Path, *, overrides: Overrides = (), seed: int | None = None) -> Scenario:
     """Load a shipped scenario by name, or one's own by path.
 
     Parameters

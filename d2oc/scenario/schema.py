@@ -89,7 +89,8 @@ class PointsDensity(Table):
     nodata_value: Finite | None = None
     """A number in the value column that means "not observed"."""
     interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
-    """How counts become a map: inverse distance weighting, Delaunay triangles, nearest count; `none` treats the points themselves."""
+    """How counts become a map: inverse distance weighting, Delaunay triangles, nearest count; `none` treats the
+    points themselves."""
     cell_size_m: Positive = 5.0
     """Side of a map cell. [m]"""
     reach_m: Positive | None = None
@@ -191,9 +192,11 @@ class ControlTable(Table):
     horizon_steps: Annotated[int, Field(ge=1, le=1000)] = 15
     """Steps looked ahead."""
     state_weight: tuple[NotNegative, ...] | None = None
-    """Diagonal of Q for one axis (position, velocity, tilt, tilt rate, as far as the model has them); default: the published values."""
+    """Diagonal of Q for one axis (position, velocity, tilt, tilt rate, as far as the model has them); default: the
+    published values."""
     input_weight: Positive | None = None
-    """R = input_weight times the identity; default: 1 for the quadrotor, the mass of one step for integrators (a response of about a second)."""
+    """R = input_weight times the identity; default: 1 for the quadrotor, the mass of one step for integrators (a
+    response of about a second)."""
     scale_input_weight_with_inertia: bool = False
     """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
     terminal_cost: Literal["none", "dare"] = "none"
@@ -297,4 +300,3 @@ class Scenario(Table):
     """The radio."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
-

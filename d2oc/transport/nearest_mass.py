@@ -444,9 +444,7 @@ def _partition(values: Floats, order: Ints, start: int, middle: int, stop: int) 
 
 
 @compiled
-def _bound(
-    x: Floats, y: Floats, weights: Floats, order: Ints, leaves: int, box: Floats, heaviest: Floats
-) -> None:
+def _bound(x: Floats, y: Floats, weights: Floats, order: Ints, leaves: int, box: Floats, heaviest: Floats) -> None:
     n = len(order)
     for leaf in range(leaves):
         start = min(leaf << LEAF_BITS, n)

@@ -3,13 +3,15 @@ r"""Wasserstein distance between two weighted point sets: exact where that is af
 The exact distance comes from the network simplex of POT [1]_. Beyond a size it would take minutes and gigabytes;
 then both sets are gathered into cells and the truth is enclosed:
 
-- *Upper bound.* Let :math:`\tilde\mu, \tilde\nu` hold the mass and barycentre of each cell, and :math:`\tilde\pi` be their
-  optimal plan. Spreading :math:`\tilde\pi_{ab}` over the points of cells a and b in proportion to their masses is a
-  feasible plan; since :math:`E|x - y|^2 = |\bar x - \bar y|^2 + \mathrm{Var}(x) + \mathrm{Var}(y)` for independent x and y,
-  :math:`W_2^2 \le \tilde W_2^2 + \mathrm{Var}_\mu + \mathrm{Var}_\nu`, with the mean variance inside the cells.
+- *Upper bound.* Let :math:`\tilde\mu, \tilde\nu` hold the mass and barycentre of each cell, and :math:`\tilde\pi` be
+  their optimal plan. Spreading :math:`\tilde\pi_{ab}` over the points of cells a and b in proportion to their masses
+  is a feasible plan; since :math:`E|x - y|^2 = |\bar x - \bar y|^2 + \mathrm{Var}(x) + \mathrm{Var}(y)` for
+  independent x and y, :math:`W_2^2 \le \tilde W_2^2 + \mathrm{Var}_\mu + \mathrm{Var}_\nu`, with the mean variance
+  inside the cells.
 - *Lower bound.* Any potential :math:`\varphi` on the points of mu, with its exact c-transform
   :math:`\psi(y) = \min_x |x - y|^2 - \varphi(x)` on all points of nu, is feasible in the dual, so
-  :math:`W_2^2 \ge \sum a \varphi + \sum b \psi` [2]_. :math:`\varphi` starts from the potentials of the cells; a second exact
+  :math:`W_2^2 \ge \sum a \varphi + \sum b \psi` [2]_. :math:`\varphi` starts from the potentials of the cells; a
+  second exact
   transform, back to mu, can only raise the bound.
 
 References

@@ -22,9 +22,7 @@ class IdealWorld:
 
 
 @compiled
-def _advance(
-    motion: Motion, kind: Ints, k: int, state: Floats, command: Floats, active: Flags
-) -> None:
+def _advance(motion: Motion, kind: Ints, k: int, state: Floats, command: Floats, active: Flags) -> None:
     after = np.empty(state.shape[1])
     for r in range(len(kind)):
         if active[r]:

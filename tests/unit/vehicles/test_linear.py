@@ -59,9 +59,7 @@ def test_quadrotor_inertia_changes_over_the_mission_and_then_stays():
 
 
 def test_published_limits_scale_both_velocities_and_clip_tilt():
-    table = Quadrotor(
-        model="quadrotor", max_torque_n_m=10, max_speed_m_s=2, max_tilt_deg=5, max_tilt_rate_deg_s=15
-    )
+    table = Quadrotor(model="quadrotor", max_torque_n_m=10, max_speed_m_s=2, max_tilt_deg=5, max_tilt_rate_deg_s=15)
     model = vehicle_model(table, 0.1, 10)
     state, applied = fly(model, [0, 4, 0.5, 0, 0, -1, -0.5, 0], [99, -99], 1)
     assert applied == pytest.approx([10, -10])
