@@ -9,7 +9,8 @@ alternating direction method of multipliers [1]_ gives the states and inputs a c
 dynamics, and asks the two to agree:
 
 .. math::
-    (x, u) &\leftarrow \arg\min J + \tfrac12 |x - z_x + \lambda_x|_{\rho_x}^2 + \tfrac12 |u - z_u + \lambda_u|_{\rho_u}^2, \\
+    (x, u) &\leftarrow \arg\min J + \tfrac12 |x - z_x + \lambda_x|_{\rho_x}^2
+    + \tfrac12 |u - z_u + \lambda_u|_{\rho_u}^2, \\
     z &\leftarrow \Pi_{X \times U} \bigl( (x, u) + \lambda \bigr), \qquad \lambda \leftarrow \lambda + (x, u) - z
 
 The first line is a linear quadratic problem whose Riccati gains do not change from sweep to sweep, so a sweep costs

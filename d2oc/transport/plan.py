@@ -67,7 +67,7 @@ def transport_plan(points: Floats, masses: Floats, samples: Floats, weights: Flo
     matrix = total * exact_transport(rows / total, columns / columns.sum(), costs).matrix[: len(points), : len(samples)]
     point, sample = np.nonzero(matrix > 1e-14 * max(capacity, demand))
     amount = matrix[point, sample]
-    served = np.bincount(point, amount, len(points))
+    served = np.asarray(np.bincount(point, amount, len(points)), np.float64)
     goals = np.full_like(points, np.nan)
     busy = served > 0
     for axis in range(2):

@@ -142,6 +142,8 @@ def _exact(x: Floats, a: Floats, y: Floats, b: Floats) -> tuple[float, Floats, F
 class Cells(NamedTuple):
     """A point set ordered by cells of equal count: cell c holds points start[c] to start[c + 1]."""
 
+    order: Longs
+    """Index of each point in the caller's order, shape (n,)."""
     point: Floats
     """Shape (n, 2). [m]"""
     mass: Floats
@@ -184,7 +186,7 @@ def gather(points: Floats, masses: Floats, n_cells: int) -> Cells:
     centre = np.add.reduceat(point * mass[:, None], first) / total[:, None]
     spread = ((point - np.repeat(centre, np.diff(start), axis=0)) ** 2).sum(axis=1)
     box = np.column_stack([np.minimum.reduceat(point, first), np.maximum.reduceat(point, first)])
-    return Cells(point, mass, start.astype(np.int64), box, centre, total, float(mass @ spread))
+    return Cells(order, point, mass, start.astype(np.int64), box, centre, total, float(mass @ spread))
 
 
 def _halves(points: Floats, group: Longs) -> tuple[Longs, Longs]:
