@@ -207,6 +207,8 @@ class MissionPlanLaw:
         demand = demand_of(_places(crew.tree, slots), crew.belief.weight[r, slots], self._effort.cells)
         capacity = self._alpha[members] * (self._n_steps - k)[members].astype(np.float64)
         part = divide(sites[members], capacity, demand)[int(np.searchsorted(members, r))]
+        # A team that has become too small serves everything in part, not the nearest in full: W2 is of the whole map.
+        part = part * min(1.0, capacity.sum() / demand.weight.sum())
         steps = int(self._n_steps[r]) - k
         plan = plan_alone(self._flyers[r], k, state, steps, demand, part, self._effort)
         self._stand(r, plan, demand, slots, state)

@@ -216,7 +216,8 @@ def test_an_agent_that_comes_back_gets_a_part_again():
     _, eaten = fly(runtime, events=events)
     assert eaten[1].sum() == pytest.approx(25 / 180, rel=1e-6)
     assert law._knowledge.flying(0).all()
-    assert eaten.sum(axis=0).max() <= 1 / 300 * (1 + 1e-9)
+    twice = np.maximum(0, eaten.sum(axis=0) - 1 / 300).sum()
+    assert twice <= 1 / 180  # in the step before it hears what the others have done
 
 
 class Gust:
