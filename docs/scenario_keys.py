@@ -25,6 +25,7 @@ Json = Mapping[str, Any]
 
 
 def main() -> None:
+    """Rewrite the page."""
     before, _, after = split(PAGE.read_text(encoding="utf-8"))
     PAGE.write_text(before + reference() + after, encoding="utf-8")
 
@@ -60,7 +61,7 @@ def _sections(defs: Json, key: str, prop: Json, written: set[str]) -> Iterator[s
 
 def _heading(key: str, prop: Json, table: Json) -> str:
     tagged = [k for k in table.get("required", ()) if k in ("kind", "model")]
-    tag = "".join(f" with `{k} = \"{table['properties'][k]['const']}\"`" for k in tagged)
+    tag = "".join(f' with `{k} = "{table["properties"][k]["const"]}"`' for k in tagged)
     return (f"`[[{key}]]`" if prop.get("type") == "array" else f"`[{key}]`") + tag
 
 
@@ -81,7 +82,9 @@ def _keys(table: Json) -> str:
     required = table.get("required", ())
     lines = ["| key | unit | default | allowed | meaning |", "|---|---|---|---|---|"]
     for key, prop in table["properties"].items():
-        meaning = re.sub(r" *\[[^][`]+\]$", "", " ".join(prop.get("description", "which of the tables this is").split()))
+        meaning = re.sub(
+            r" *\[[^][`]+\]$", "", " ".join(prop.get("description", "which of the tables this is").split())
+        )
         cells = (f"`{key}`", unit(key), _default(prop, key in required), _allowed(prop), meaning.replace("|", "\\|"))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
