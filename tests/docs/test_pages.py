@@ -27,6 +27,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import d2oc
+import d2oc.cli as cli
 from d2oc import load_scenario, simulate
 from d2oc.cli import app
 from d2oc.record import AgentHeader, RecordHeader
@@ -222,6 +223,12 @@ def all_commands(command: click.Command, words: str = "d2oc") -> Iterator[str]:
 def test_every_command_stands_in_some_page():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [command for command in all_commands(typer.main.get_command(app)) if command not in text] == []
+
+
+def test_every_exit_code_stands_in_the_page_on_commands():
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
+    assert told == {0, cli.CHECK_FAILED, cli.BAD_INPUT, cli.BUG, cli.INTERRUPTED}
 
 
 def test_version_and_licence_agree_everywhere():
