@@ -11,7 +11,6 @@ from d2oc.compiled import compiled
 from d2oc.transport.line_integrals import RowSums, edge_mass, edge_moments
 from d2oc.transport.power_cells import (
     RIM,
-    RIM_APOTHEM,
     SEEDS,
     Polygon,
     Sites,
@@ -107,8 +106,8 @@ def measure_cells(sums: RowSums, sites: Sites, offset: Floats, space: Workspace,
         now, n = power_cell(sites, offset, space.tops, i, space.seeds[i], space.polygon)
         for k in range(n):
             after = k + 1 if k + 1 < n else 0
-            if 0 <= space.polygon.label[now, k] < i and not sites.limited:
-                continue  # counted with the other cell; two rims do not cut their common edge at quite the same place
+            if 0 <= space.polygon.label[now, k] < i:
+                continue  # counted with the other cell
             _count_edge(
                 sums, sites, i, space.polygon.label[now, k],
                 space.polygon.x[now, k] + sites.half_width, space.polygon.y[now, k] + sites.half_height,
@@ -133,10 +132,9 @@ def _count_edge(
     if label == RIM:
         found.rim_density[i] += line
         found.rim_length[i] += length
-    elif label > i:
-        if not sites.limited:
-            found.mass[label] -= flux
-            found.area[label] -= area
+    elif label >= 0:
+        found.mass[label] -= flux
+        found.area[label] -= area
         pair = found.pairs[0]
         if length > 0.0 and pair < len(found.first):
             found.first[pair], found.second[pair] = i, label
@@ -171,7 +169,7 @@ def ground(sites: Sites, offset: Floats, found: CellMasses, background: float) -
         for i in range(len(offset)):
             line = (1.0 - background) * found.rim_density[i] + background * found.rim_length[i]
             if line > 0.0:
-                weight[i] = line * RIM_APOTHEM / (2.0 * radius(sites, offset, i))
+                weight[i] = line / (2.0 * radius(sites, offset, i))
     return weight
 
 

@@ -3,6 +3,8 @@ r"""Potentials whose cells hold given masses: Newton's method, damped after Kita
 Sought is the zero of :math:`c_i - m_i(\psi)`, the gradient of the concave dual. A Newton step is shortened until it
 (a) empties no cell below half of the least filling at the start and (b) brings the imbalance down in proportion to
 its length; from non-empty cells this converges from anywhere when the density is positive [1]_, and fast at the end.
+Where an edge leaves a patch its force drops at once, and no length may do (b); so a step is also good when (c) the dual still
+rises at its end, :math:`(c - m) \cdot d \ge 0`: being concave, it has then risen all the way.
 
 Real maps are zero in places, which breaks that promise: a cell without mass feels no force. So the density is mixed
 with an even *background*, large enough at first that no cell is nearly empty, then less each time the cells are
@@ -78,6 +80,14 @@ def _background(found: CellMasses, capacity: Floats, limited: bool, most: float)
 
 
 @compiled
+def least_filling(sums: RowSums, sites: Sites, capacity: Floats, offset: Floats, space: Workspace) -> float:
+    """Smallest ratio of mass to capacity with these offsets; below `NEARLY_EMPTY` they are a poor start."""
+    found = new_masses(len(offset))
+    measure_cells(sums, sites, offset, space, found)
+    return _least_filling(found, capacity, sites.limited, LEAST_BACKGROUND)
+
+
+@compiled
 def fill_cells(
     sums: RowSums,
     sites: Sites,
@@ -146,7 +156,8 @@ def fill_cells(
                 shifted[i] = offset[i] + 0.5 * length * move[i]
             measure_cells(sums, sites, shifted, space, trial)
             if _least_filling(trial, capacity, sites.limited, background) >= floor:
-                if _imbalance(trial, capacity, background, missing)[0] <= (1.0 - 0.5 * length) * norm:
+                new_norm = _imbalance(trial, capacity, background, missing)[0]
+                if new_norm <= (1.0 - 0.5 * length) * norm or np.dot(missing, move) >= 0.0:
                     break
             length *= 0.5
             if length < SHORTEST_STEP:
@@ -157,8 +168,8 @@ def fill_cells(
 
 
 @compiled
-def limit_reach(sums: RowSums, sites: Sites, capacity: Floats, offset: Floats, space: Workspace) -> None:
-    """Shift all potentials by one amount so that the rims leave about the right mass unserved, by bisection.
+def limit_reach(sums: RowSums, sites: Sites, share: Floats, offset: Floats, space: Workspace) -> float:
+    """Give filled cells a rim: shift all potentials by one amount, by bisection.
 
     Parameters
     ----------
@@ -166,12 +177,17 @@ def limit_reach(sums: RowSums, sites: Sites, capacity: Floats, offset: Floats, s
         The density.
     sites : Sites
         The sites, limited.
-    capacity : ndarray, shape (L,)
-        Shares of the mass.
+    share : ndarray, shape (L,)
+        Shares of the mass that the cells hold without rims, sum one.
     offset : ndarray, shape (L,)
-        Changed in place. [cells^2]
+        Changed in place, so that the fullest rims leave every cell at least half of its share. [cells^2]
     space : Workspace
         Working memory.
+
+    Returns
+    -------
+    unserved : float
+        Share of the mass beyond all rims.
     """
     found = new_masses(len(offset))
     low = high = 0.0
@@ -179,16 +195,20 @@ def limit_reach(sums: RowSums, sites: Sites, capacity: Floats, offset: Floats, s
         potential = 2.0 * offset[i] + sites.x[i] ** 2 + sites.y[i] ** 2
         farthest = (abs(sites.x[i]) + sites.half_width) ** 2 + (abs(sites.y[i]) + sites.half_height) ** 2
         low = -potential if i == 0 else min(low, -potential)
-        high = max(high, 2.0 * farthest - potential)
-    wanted = capacity.sum()
-    for _ in range(60):
+        high = farthest - potential if i == 0 else max(high, farthest - potential)
+    for _ in range(100):
         shift = 0.5 * (low + high)
         measure_cells(sums, sites, offset + 0.5 * shift, space, found)
-        served = 0.99 * found.mass.sum() + 0.01 * found.area.sum()
-        if abs(served - wanted) < 0.1 * min(wanted, 1.0 - wanted):
-            break
-        if served < wanted:
+        least, unserved = np.inf, 1.0
+        for i in range(len(offset)):
+            mass = _filled(found, i, LEAST_BACKGROUND)
+            least = min(least, mass / share[i])
+            unserved -= mass
+        if least < 0.5:
             low = shift
-        else:
+        elif least > 0.9 or not unserved > 1e-14:
             high = shift
+        else:
+            break
     offset += 0.5 * shift
+    return unserved

@@ -36,16 +36,8 @@ from d2oc.arrays import Floats, Ints
 from d2oc.density.grid import GridDensity
 from d2oc.errors import TransportError
 from d2oc.transport.cell_masses import corners, moments, new_workspace
-from d2oc.transport.cold_start import approach
-from d2oc.transport.damped_newton import (
-    CONVERGED,
-    EMPTY_START,
-    NEARLY_EMPTY,
-    STALLED,
-    fill_cells,
-    least_filling,
-    limit_reach,
-)
+from d2oc.transport.cold_start import approach, near
+from d2oc.transport.damped_newton import CONVERGED, OUT_OF_STEPS, fill_cells
 from d2oc.transport.line_integrals import RowSums, row_sums
 from d2oc.transport.power_cells import Sites, owners, sites_of
 from d2oc.transport.sites import Demand, checked_sites, demand_of
@@ -56,7 +48,7 @@ Status = Literal["converged", "out of steps", "stalled", "no capacity"]
 
 TOLERANCE = 1e-9
 """Largest error of a cell's mass, as a share of the whole."""
-MOST_STEPS = 200
+MOST_STEPS = 500
 """Newton steps allowed on each map."""
 
 
@@ -213,13 +205,68 @@ def solve_offsets(
     space = new_workspace(sites)
     steps = 0
     if start is not None:
-        offset = _offsets_of(start, ground, demand)
-        if offset is not None:
-            status, steps = fill_cells(
-                ground.sums, sites, demand.share, offset, space, tolerance, 0.0, most_steps
-            )
+        offset = _offsets_of(start, demand, ground.cell_size)
+        if near(ground.sums, sites, demand, offset, space):
+            status, steps = fill_cells(ground.sums, sites, demand.share, offset, space, tolerance, 0.0, most_steps)
             if status == CONVERGED:
                 return offset, status, steps
-    offset, more = approach(ground.sums, demand.points, demand.share, demand.limited, space, most_steps)
+    offset, more = approach(ground.sums, sites, demand, space, most_steps)
     status, last = fill_cells(ground.sums, sites, demand.share, offset, space, tolerance, 0.0, most_steps)
     return offset, status, steps + more + last
+
+
+def _offsets_of(potentials: Floats, demand: Demand, cell_size: float) -> Floats:
+    if len(potentials) <= demand.live.max():
+        raise TransportError(f"start has {len(potentials)} potentials, expected one for each site")
+    square = (demand.points**2).sum(axis=1)
+    return np.asarray(0.5 * (potentials[demand.live] / cell_size**2 - square))
+
+
+def _potentials_of(offset: Floats, demand: Demand, cell_size: float) -> Floats:
+    potentials = (2.0 * offset + (demand.points**2).sum(axis=1)) * cell_size**2
+    return potentials if demand.limited else potentials - demand.share @ potentials
+
+
+def _nothing_served(n: int, mass: float) -> Partition:
+    nowhere = np.full((n, 2), np.nan)
+    cells = tuple(np.empty((0, 2)) for _ in range(n))
+    return Partition("no capacity", 0, cells, np.zeros(n), nowhere, np.full(n, -np.inf), 0.0, mass, 0.0, None)
+
+
+def _partition(
+    ground: SummedDensity, points: Floats, demand: Demand, offset: Floats, status: int, steps: int, whole: float
+) -> Partition:
+    rows, columns = ground.shape
+    sites = sites_of(demand.points, columns / 2, rows / 2, demand.limited)
+    empty = _nothing_served(len(points), whole)
+    live, size = demand.live, ground.cell_size
+    mass, first_x, first_y, second = moments(ground.sums, sites, offset).T / ground.sums.total
+    corner = np.array(ground.origin)
+    empty.masses[live] = whole * mass
+    with np.errstate(divide="ignore", invalid="ignore"):  # a cell can be empty when the steps did not converge
+        centre = np.column_stack([first_x, first_y]) / mass[:, None]
+    empty.barycentres[live] = np.where(mass[:, None] > 0.0, corner + size * centre, np.nan)
+    empty.potentials[live] = _potentials_of(offset, demand, size)
+    x, y = ((points[live] - corner) / size).T
+    squares = second - 2.0 * (x * first_x + y * first_y) + (x * x + y * y) * mass
+    return Partition(
+        status={CONVERGED: "converged", OUT_OF_STEPS: "out of steps"}.get(status, "stalled"),
+        steps=steps,
+        cells=_cells(ground, sites, offset, demand, len(points)),
+        masses=empty.masses,
+        barycentres=empty.barycentres,
+        potentials=empty.potentials,
+        cost=float(whole * size**2 * squares.sum()),
+        unserved=max(0.0, whole - float(empty.masses.sum())) if demand.limited else 0.0,
+        mass_error=float(np.abs(mass - demand.share).max()),
+        diagram=_Diagram(sites, offset, live, ground.centre, size),
+    )
+
+
+def _cells(ground: SummedDensity, sites: Sites, offset: Floats, demand: Demand, n: int) -> tuple[Floats, ...]:
+    start, corner = corners(sites, offset)
+    corner = ground.centre + ground.cell_size * corner
+    cells = [np.empty((0, 2))] * n
+    for k, i in enumerate(demand.live):
+        cells[i] = corner[start[k] : start[k + 1]]
+    return tuple(cells)

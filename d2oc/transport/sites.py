@@ -17,8 +17,10 @@ SAME_PLACE = 4e-6
 SPREAD = 1e-6
 """They are moved apart by up to this share of it."""
 GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
-NOTHING = 1e-9
-"""A capacity below this share of the mass is none; capacities that miss the mass by less fill it."""
+NOTHING = 1e-7
+"""A capacity below this share of the mass is none."""
+ALL = 1e-9
+"""Capacities that miss the mass by no more than this share of it fill it."""
 
 
 class Demand(NamedTuple):
@@ -32,6 +34,12 @@ class Demand(NamedTuple):
     """Capacities as shares of the mass; they sum to one unless `limited`, shape (L',)."""
     limited: bool
     """Whether the capacities leave mass unserved."""
+    crowds: Floats
+    """Places with several sites, shape (places, 2). [cells]"""
+    crowd_sizes: Longs
+    """Sites at each of them."""
+    crowd_radius: float
+    """How far these were moved apart. [cells]"""
 
 
 def checked_sites(sites: ArrayLike, capacities: ArrayLike) -> tuple[Floats, Floats]:
@@ -68,26 +76,30 @@ def demand_of(points: Floats, capacities: Floats, mass: float, diagonal: float) 
     """
     share = capacities / max(mass, capacities.sum())
     live = np.flatnonzero(share > NOTHING)
-    limited = float(share[live].sum()) < 1.0 - max(NOTHING, 1e-12 * len(points))
+    limited = float(share[live].sum()) < 1.0 - ALL - NOTHING * np.count_nonzero((share > 0) & (share <= NOTHING))
     if not limited and len(live):
         share = share / share[live].sum()
-    apart = _moved_apart(points[live], diagonal)
+    place = _same_place(points[live], SAME_PLACE * diagonal)
+    crowds, sizes = np.unique(place, return_counts=True)
+    crowds, sizes = crowds[sizes > 1], sizes[sizes > 1]
+    apart = _moved_apart(points[live], place, crowds, SPREAD * diagonal)
     order = blocked_order(apart) if len(live) else live
-    return Demand(live[order], apart[order], share[live][order], limited)
+    return Demand(
+        live[order], apart[order], share[live][order], limited, points[live][crowds], sizes, SPREAD * diagonal
+    )
 
 
-def _moved_apart(points: Floats, diagonal: float) -> Floats:
+def _moved_apart(points: Floats, place: Longs, crowds: Longs, radius: float) -> Floats:
     """Coincident sites on a sunflower around their place.
 
     Power cells of one place cannot be told apart, and any division of the place's cell costs the same. The cells of
     sites that are moved apart a little divide it into compact parts, whatever the distance.
     """
-    place = _same_place(points, SAME_PLACE * diagonal)
     apart = points.copy()
-    for first in np.unique(place[place != np.arange(len(place))]):
+    for first in crowds:
         group = np.flatnonzero(place == first)
         k = np.arange(len(group))
-        reach = SPREAD * diagonal * np.sqrt((k + 0.5) / len(group))
+        reach = radius * np.sqrt((k + 0.5) / len(group))
         turn = np.column_stack([np.cos(k * GOLDEN_ANGLE), np.sin(k * GOLDEN_ANGLE)])
         apart[group] = points[first] + reach[:, None] * turn
     return apart
