@@ -174,12 +174,12 @@ def ground(sites: Sites, offset: Floats, found: CellMasses, background: float) -
 
 
 @compiled
-def moments(sums: RowSums, sites: Sites, offset: Floats) -> Floats:
+def moments(sums: RowSums, sites: Sites, offset: Floats, space: Workspace) -> Floats:
     """Mass, first moments in x and y and second moment of every cell, in grid units from its lower left corner.
 
     Shape (L, 4).
     """
-    space = new_workspace(sites)
+    space.polygon.used[:] = -1
     total = np.zeros((len(offset), 4))
     block_tops(offset, space.tops)
     for i in range(len(offset)):
@@ -195,9 +195,9 @@ def moments(sums: RowSums, sites: Sites, offset: Floats) -> Floats:
 
 
 @compiled
-def corners(sites: Sites, offset: Floats) -> tuple[Longs, Floats]:
+def corners(sites: Sites, offset: Floats, space: Workspace) -> tuple[Longs, Floats]:
     """Corners of every cell: those of cell i are start[i] to start[i + 1]; in grid units from the centre."""
-    space = new_workspace(sites)
+    space.polygon.used[:] = -1
     block_tops(offset, space.tops)
     start = np.zeros(len(offset) + 1, np.int64)
     corner = np.empty((16 * len(offset) + 64, 2))

@@ -3,8 +3,8 @@ r"""Potentials whose cells hold given masses: Newton's method, damped after Kita
 Sought is the zero of :math:`c_i - m_i(\psi)`, the gradient of the concave dual. A Newton step is shortened until it
 (a) empties no cell below half of the least filling at the start and (b) brings the imbalance down in proportion to
 its length; from non-empty cells this converges from anywhere when the density is positive [1]_, and fast at the end.
-Where an edge leaves a patch its force drops at once, and no length may do (b); so a step is also good when (c) the dual still
-rises at its end, :math:`(c - m) \cdot d \ge 0`: being concave, it has then risen all the way.
+Where an edge leaves a patch its force drops at once, and no length may do (b); so a step is also good when (c) the
+dual still rises at its end, :math:`(c - m) \cdot d \ge 0`: being concave, it has then risen all the way.
 
 Real maps are zero in places, which breaks that promise: a cell without mass feels no force. So the density is mixed
 with an even *background*, large enough at first that no cell is nearly empty, then less each time the cells are

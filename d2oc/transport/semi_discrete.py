@@ -35,9 +35,9 @@ from numpy.typing import ArrayLike
 from d2oc.arrays import Floats, Ints
 from d2oc.density.grid import GridDensity
 from d2oc.errors import TransportError
-from d2oc.transport.cell_masses import corners, moments, new_workspace
+from d2oc.transport.cell_masses import Workspace, corners, moments, new_workspace
 from d2oc.transport.cold_start import approach, near
-from d2oc.transport.damped_newton import CONVERGED, OUT_OF_STEPS, fill_cells
+from d2oc.transport.damped_newton import CONVERGED, EMPTY_START, OUT_OF_STEPS, STALLED, fill_cells
 from d2oc.transport.line_integrals import RowSums, row_sums
 from d2oc.transport.power_cells import Sites, owners, sites_of
 from d2oc.transport.sites import Demand, checked_sites, demand_of
@@ -45,6 +45,9 @@ from d2oc.transport.sites import Demand, checked_sites, demand_of
 __all__ = ["Partition", "SummedDensity", "semi_discrete", "summed"]
 
 Status = Literal["converged", "out of steps", "stalled", "no capacity"]
+STATUSES: dict[int, Status] = {
+    CONVERGED: "converged", OUT_OF_STEPS: "out of steps", STALLED: "stalled", EMPTY_START: "stalled",
+}  # fmt: skip
 
 TOLERANCE = 1e-9
 """Largest error of a cell's mass, as a share of the whole."""
@@ -192,14 +195,23 @@ def semi_discrete(
     demand = demand_of(relative, amounts, whole, ground.diagonal)
     if len(demand.live) == 0:
         return _nothing_served(len(points), whole)
-    offset, status, steps = solve_offsets(ground, demand, start, tolerance, most_steps)
-    return _partition(ground, points, demand, offset, status, steps, whole)
+    solution = solve(ground, demand, start, tolerance, most_steps)
+    return _partition(ground, points, demand, solution, whole)
 
 
-def solve_offsets(
-    ground: SummedDensity, demand: Demand, start: Floats | None, tolerance: float, most_steps: int
-) -> tuple[Floats, int, int]:
-    """Offsets of the sites that take part, with the status and the steps of `fill_cells`."""
+class Solution(NamedTuple):
+    """A solved diagram, in grid units."""
+
+    sites: Sites
+    offset: Floats
+    """Offsets of the sites that take part, shape (L',). [cells^2]"""
+    status: Status
+    steps: int
+    space: Workspace
+
+
+def solve(ground: SummedDensity, demand: Demand, start: Floats | None, tolerance: float, most_steps: int) -> Solution:
+    """Offsets of the sites that take part, from `start` where that leads to the end, else cold."""
     rows, columns = ground.shape
     sites = sites_of(demand.points, columns / 2, rows / 2, demand.limited)
     space = new_workspace(sites)
@@ -209,10 +221,10 @@ def solve_offsets(
         if near(ground.sums, sites, demand, offset, space):
             status, steps = fill_cells(ground.sums, sites, demand.share, offset, space, tolerance, 0.0, most_steps)
             if status == CONVERGED:
-                return offset, status, steps
+                return Solution(sites, offset, "converged", steps, space)
     offset, more = approach(ground.sums, sites, demand, space, most_steps)
     status, last = fill_cells(ground.sums, sites, demand.share, offset, space, tolerance, 0.0, most_steps)
-    return offset, status, steps + more + last
+    return Solution(sites, offset, STATUSES[status], steps + more + last, space)
 
 
 def _offsets_of(potentials: Floats, demand: Demand, cell_size: float) -> Floats:
@@ -222,9 +234,10 @@ def _offsets_of(potentials: Floats, demand: Demand, cell_size: float) -> Floats:
     return np.asarray(0.5 * (potentials[demand.live] / cell_size**2 - square))
 
 
-def _potentials_of(offset: Floats, demand: Demand, cell_size: float) -> Floats:
+def potentials_of(offset: Floats, demand: Demand, cell_size: float) -> Floats:
+    """Potentials of the sites that take part, as `Partition.potentials`, shape (L',). [m^2]"""
     potentials = (2.0 * offset + (demand.points**2).sum(axis=1)) * cell_size**2
-    return potentials if demand.limited else potentials - demand.share @ potentials
+    return np.asarray(potentials if demand.limited else potentials - demand.share @ potentials)
 
 
 def _nothing_served(n: int, mass: float) -> Partition:
@@ -233,40 +246,33 @@ def _nothing_served(n: int, mass: float) -> Partition:
     return Partition("no capacity", 0, cells, np.zeros(n), nowhere, np.full(n, -np.inf), 0.0, mass, 0.0, None)
 
 
-def _partition(
-    ground: SummedDensity, points: Floats, demand: Demand, offset: Floats, status: int, steps: int, whole: float
-) -> Partition:
-    rows, columns = ground.shape
-    sites = sites_of(demand.points, columns / 2, rows / 2, demand.limited)
-    empty = _nothing_served(len(points), whole)
-    live, size = demand.live, ground.cell_size
-    mass, first_x, first_y, second = moments(ground.sums, sites, offset).T / ground.sums.total
-    corner = np.array(ground.origin)
-    empty.masses[live] = whole * mass
+def _partition(ground: SummedDensity, points: Floats, demand: Demand, solution: Solution, whole: float) -> Partition:
+    sites, offset, status, steps, space = solution
+    nothing = _nothing_served(len(points), whole)
+    masses, barycentres, potentials, cells = (
+        nothing.masses, nothing.barycentres, nothing.potentials, list(nothing.cells),
+    )  # fmt: skip
+    live, size, corner = demand.live, ground.cell_size, np.array(ground.origin)
+    mass, first_x, first_y, second = moments(ground.sums, sites, offset, space).T / ground.sums.total
+    masses[live] = whole * mass
     with np.errstate(divide="ignore", invalid="ignore"):  # a cell can be empty when the steps did not converge
         centre = np.column_stack([first_x, first_y]) / mass[:, None]
-    empty.barycentres[live] = np.where(mass[:, None] > 0.0, corner + size * centre, np.nan)
-    empty.potentials[live] = _potentials_of(offset, demand, size)
+    barycentres[live] = np.where(mass[:, None] > 0.0, corner + size * centre, np.nan)
+    potentials[live] = potentials_of(offset, demand, size)
     x, y = ((points[live] - corner) / size).T
     squares = second - 2.0 * (x * first_x + y * first_y) + (x * x + y * y) * mass
+    first, outline = corners(sites, offset, space)
+    for k, i in enumerate(live):
+        cells[i] = ground.centre + size * outline[first[k] : first[k + 1]]
     return Partition(
-        status={CONVERGED: "converged", OUT_OF_STEPS: "out of steps"}.get(status, "stalled"),
+        status=status,
         steps=steps,
-        cells=_cells(ground, sites, offset, demand, len(points)),
-        masses=empty.masses,
-        barycentres=empty.barycentres,
-        potentials=empty.potentials,
+        cells=tuple(cells),
+        masses=masses,
+        barycentres=barycentres,
+        potentials=potentials,
         cost=float(whole * size**2 * squares.sum()),
-        unserved=max(0.0, whole - float(empty.masses.sum())) if demand.limited else 0.0,
+        unserved=max(0.0, whole - float(masses.sum())) if demand.limited else 0.0,
         mass_error=float(np.abs(mass - demand.share).max()),
         diagram=_Diagram(sites, offset, live, ground.centre, size),
     )
-
-
-def _cells(ground: SummedDensity, sites: Sites, offset: Floats, demand: Demand, n: int) -> tuple[Floats, ...]:
-    start, corner = corners(sites, offset)
-    corner = ground.centre + ground.cell_size * corner
-    cells = [np.empty((0, 2))] * n
-    for k, i in enumerate(demand.live):
-        cells[i] = corner[start[k] : start[k + 1]]
-    return tuple(cells)

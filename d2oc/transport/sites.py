@@ -76,7 +76,8 @@ def demand_of(points: Floats, capacities: Floats, mass: float, diagonal: float) 
     """
     share = capacities / max(mass, capacities.sum())
     live = np.flatnonzero(share > NOTHING)
-    limited = float(share[live].sum()) < 1.0 - ALL - NOTHING * np.count_nonzero((share > 0) & (share <= NOTHING))
+    dropped = NOTHING * np.count_nonzero((share > 0) & (share <= NOTHING))
+    limited = bool(share[live].sum() < 1.0 - ALL - dropped)
     if not limited and len(live):
         share = share / share[live].sum()
     place = _same_place(points[live], SAME_PLACE * diagonal)
