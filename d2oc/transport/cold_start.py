@@ -49,6 +49,8 @@ ROUGH = 0.2
 
 def first_offsets(demand: Demand, half_width: float, half_height: float) -> Floats:
     """Offsets with which no cell is empty, shape (L,)."""
+    if len(demand.points) == 1:
+        return np.asarray(-0.5 * (demand.points**2).sum(axis=1))
     half = np.array([half_width, half_height])
     value, slope = _drawn_in(demand.points, half)
     for place, count in zip(demand.crowds, demand.crowd_sizes, strict=True):
@@ -58,7 +60,7 @@ def first_offsets(demand: Demand, half_width: float, half_height: float) -> Floa
         value = value + reach * distance
         slope = slope + reach * away / distance[:, None]
     low, high = slope.min(axis=0), slope.max(axis=0)
-    scale = (2.0 * INSIDE * half / np.maximum(high - low, 1e-9 * half)).min()
+    scale = (2.0 * INSIDE * half / np.maximum(high - low, 1e-7 * half)).min()
     return -scale * (value - demand.points @ ((low + high) / 2))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from d2oc.arrays import Floats, Ints, Longs
+from d2oc.arrays import Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.transport.power_cells import Sites, block_tops, highest
 
@@ -189,9 +189,9 @@ def meet_capacities(
 
 @compiled
 def _tree(nodes: int, first: Ints, second: Ints) -> tuple[Ints, Ints]:
-    """Spanning tree, breadth first from node 0; nodes without a link hang on node 0.
+    """Spanning tree, breadth first from the unserved region if it has neighbours, else from node 0.
 
-    The unserved region is a leaf: it holds many samples, and every move from it looks at all of them.
+    Nodes without a link hang on the root.
     """
     start = np.zeros(nodes + 1, np.int32)
     for k in range(len(first)):
@@ -208,15 +208,10 @@ def _tree(nodes: int, first: Ints, second: Ints) -> tuple[Ints, Ints]:
         filled[i] += 1
         filled[j] += 1
     order, parent = np.zeros(nodes, np.int32), np.full(nodes, -1, np.int32)
-    parent[0] = 0
+    root = nodes - 1 if start[nodes - 1] < start[nodes] else 0
+    order[0], parent[root] = root, root
     end, k = 1, 0
-    last = nodes - 1
-    parent[last] = other[start[last]] if start[last] < start[nodes] else 0
-    for root in range(nodes - 1):
-        if root > 0 and parent[root] < 0:
-            parent[root] = 0
-            order[end] = root
-            end += 1
+    for stray in range(nodes):
         while k < end:
             i = order[k]
             for link in range(start[i], start[i + 1]):
@@ -226,7 +221,10 @@ def _tree(nodes: int, first: Ints, second: Ints) -> tuple[Ints, Ints]:
                     order[end] = j
                     end += 1
             k += 1
-    order[last] = last
+        if parent[stray] < 0:
+            parent[stray] = root
+            order[end] = stray
+            end += 1
     return order, parent
 
 
@@ -266,21 +264,44 @@ def _move(
         extra[k] = _loss(points, sites, offset, sample[parcel], taker)
         extra[k] -= _loss(points, sites, offset, sample[parcel], giver)
         parcel = after[parcel]
-    order: Longs = np.argsort(extra, kind="mergesort")
-    head[giver] = -1
-    for k in range(count):
-        parcel = held[order[k]]
-        if wanted > 0.0 and amount[parcel] > wanted and parcels < len(amount):
+    left = count
+    for top in range(count // 2 - 1, -1, -1):
+        _sink(extra, held, top, count)
+    while wanted > 0.0 and left > 0:
+        parcel = held[0]
+        left -= 1
+        held[0], extra[0] = held[left], extra[left]
+        _sink(extra, held, 0, left)
+        if amount[parcel] > wanted and parcels < len(amount):
             rest = parcels
             parcels += 1
             sample[rest], site[rest], amount[rest] = sample[parcel], giver, amount[parcel] - wanted
-            after[rest] = head[giver]
-            head[giver] = rest
+            held[left] = rest  # the place of the one just taken
+            left += 1
             amount[parcel] = wanted
-        to = taker if wanted > 0.0 else giver
-        if wanted > 0.0:
+            wanted = 0.0
+        else:
             wanted -= amount[parcel]
-        site[parcel] = to
-        after[parcel] = head[to]
-        head[to] = parcel
+        site[parcel] = taker
+        after[parcel] = head[taker]
+        head[taker] = parcel
+    head[giver] = -1
+    for k in range(left):
+        after[held[k]] = head[giver]
+        head[giver] = held[k]
     return parcels
+
+
+@compiled
+def _sink(key: Floats, item: Ints, top: int, n: int) -> None:
+    """Restore the order of a heap, smallest key first, below one place; equal keys by item."""
+    while True:
+        least = top
+        for child in range(2 * top + 1, min(2 * top + 3, n)):
+            if key[child] < key[least] or (key[child] == key[least] and item[child] < item[least]):
+                least = child
+        if least == top:
+            return
+        key[top], key[least] = key[least], key[top]
+        item[top], item[least] = item[least], item[top]
+        top = least
