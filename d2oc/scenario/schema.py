@@ -249,6 +249,16 @@ class MissionTable(Table):
     """In parallel order, leave to lower-numbered neighbours what they are about to treat (ledger rule `sum` only)."""
 
 
+class AssignmentTable(Table):
+    """`[assignment]`: whether the map is divided among the agents (parallel order, law `closed-form`)."""
+
+    method: Literal["none", "semi-discrete"] = "none"
+    """`semi-discrete`: each agent treats its own cell, found by optimal transport from capacities and positions; the
+    law `mission-plan` always divides the map so."""
+    refresh_interval_s: Positive = 5.0
+    """Cells are computed anew this often, and whenever an agent is lost or back. [s]"""
+
+
 class RadioTable(Table):
     """`[radio]`: who hears whom."""
 
@@ -301,6 +311,8 @@ class Scenario(Table):
     """The control law."""
     mission: MissionTable
     """Duration and order."""
+    assignment: AssignmentTable = AssignmentTable()
+    """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
     ledger: LedgerTable = LedgerTable()
