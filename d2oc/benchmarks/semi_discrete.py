@@ -181,7 +181,7 @@ def _sdot(values: Floats, sites: Floats) -> tuple[float | None, str]:
         from sdot import SdotPlan, SumOfDiracs
         from sdot.distributions.ScaledImage import ScaledImage
     except (ImportError, SyntaxError) as problem:
-        return None, f"sdot cannot be used here ({type(problem).__name__}); sdot==2024.12.7.1 runs on Python 3.11"
+        return None, f"no peer: sdot is not installed or not for this Python ({type(problem).__name__})"
     try:
         times = []
         for _ in range(2):  # the first may compile

@@ -10,15 +10,14 @@ from d2oc.arrays import Floats, Ints, Longs
 from d2oc.compiled import compiled
 from d2oc.transport.line_integrals import RowSums, edge_mass, edge_moments
 from d2oc.transport.power_cells import (
-    RIM,
     SEEDS,
     Polygon,
     Sites,
     block_tops,
     new_polygon,
     power_cell,
-    radius,
 )
+from d2oc.transport.rims import RIM, radius
 
 
 class CellMasses(NamedTuple):
