@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -49,20 +50,42 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on
 
 def main() -> None:
     """Entry point: no traceback ever reaches a user."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command line; every end of it, expected or not, becomes an exit code and at most one sentence."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     except D2ocError as error:
         _say(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away
-        sys.exit(0)
+        return BAD_INPUT
+    except (BrokenPipeError, SystemExit):  # the reader of our output went away; typer makes an exit of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except KeyboardInterrupt:
         _say("interrupted")
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
+        if hasattr(error, "format_message"):  # of click, which newer typers carry inside: it has no public name
+            return _explain_usage(error)
         _say(f"error: a fault of this program, not of your input: {error!r}; details are in {_save_traceback()}")
-        sys.exit(BUG)
+        return BUG
+    return code if isinstance(code, int) else 0
+
+
+def _explain_usage(error: Any) -> int:
+    """One sentence on a command line that cannot be; the help text when it is empty."""
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message, end="")  # nothing, where typer has printed it already
+        return BAD_INPUT
+    context = getattr(error, "ctx", None)
+    command = context.command_path.removeprefix("python -m ") if context is not None else "d2oc"
+    message = " ".join(message.split()).rstrip(".")
+    _say(f"error: {message}{'' if message.endswith('?') else ';'} see `{command} --help`")
+    return BAD_INPUT
 
 
 def _save_traceback() -> str:
@@ -168,6 +191,11 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if _is_first():
+        _say("first run on this machine: compiling takes about half a minute")
+    if not console.is_terminal:
+        yield None
+        return
     bar = Progress(
         TextColumn(name), BarColumn(), TextColumn("step {task.completed:.0f}"),
         TimeRemainingColumn(), TextColumn("{task.fields[left]}"), console=console, transient=True,
@@ -181,8 +209,6 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
         left = f"{100 * progress.remaining_weight:.0f} % untreated"
         bar.update(task, completed=progress.step, total=progress.n_steps, left=left)
 
-    if _is_first():
-        _say("first run on this machine: compiling takes about half a minute")
     try:
         yield on_progress
     finally:

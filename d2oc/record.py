@@ -253,13 +253,12 @@ class RecordWriter:
         if not self._pending:
             return
         part = _tables_of(self._pending, self._header.time_step_s)
-        self._pending = []
         if self._out is None:
             self._parts.append(part)
         else:
             for name in TABLES:
                 write_columns(self._out / "parts" / _part_name(name, self._n_parts), part[name])
-        self._n_parts += 1
+        self._pending, self._n_parts = [], self._n_parts + 1  # last, so that Ctrl-C amid the writing loses nothing
 
     def finish(self, status: Status, timing: Mapping[str, float]) -> Record:
         """Merge the parts into the final tables.
@@ -290,7 +289,7 @@ class RecordWriter:
 
     def _open(self, out: Path) -> None:
         if (out / "run.json").exists():
-            raise RecordError(f"{out}: holds a record already; choose another folder")
+            raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
         try:
             (out / "parts").mkdir(parents=True, exist_ok=True)
             _write_text(out / "scenario.toml", self._scenario_toml)
@@ -328,10 +327,23 @@ def load_record(path: str | Path) -> Record:
         for name in TABLES:
             tables[name] = _reader(folder / f"{name}.parquet")
     scenario = _read_text(folder / "scenario.toml")
-    provenance = json.loads(_read_text(folder / "provenance.json"))
-    record = Record(header, status, scenario, tables, provenance, folder)
+    record = Record(header, status, scenario, tables, _read_provenance(folder, problems), folder)
     record.problems = problems
     return record
+
+
+def _read_provenance(folder: Path, problems: list[str]) -> dict[str, Any]:
+    """What is known of the machine and the times; no metric of the mission depends on it."""
+    try:
+        provenance = json.loads(_read_text(folder / "provenance.json"))
+        if isinstance(provenance, dict):
+            return provenance
+        problems.append(f"{folder / 'provenance.json'}: holds no table; versions and times are unknown")
+    except RecordError as error:
+        problems.append(str(error))
+    except json.JSONDecodeError as error:
+        problems.append(f"{folder / 'provenance.json'}: is not JSON ({error}); versions and times are unknown")
+    return {}
 
 
 def remove_record(path: Path) -> None:

@@ -52,6 +52,6 @@ def shipped_path(name: str) -> Path:
     if path.is_file():
         return path
     names = [info.name for info in shipped_scenarios()]
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(name, names, 1) or sorted((known for known in names if name in known), key=len)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}; a file of your own ends in .toml"
     raise ScenarioError(f"{name}: no scenario of this name; {hint}")
