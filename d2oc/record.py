@@ -399,6 +399,8 @@ def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
         except RecordError as error:
             problems.append(str(error))
             break
+    if not parts and problems:
+        raise RecordError(problems[0])
     if not parts:
         raise RecordError(f"{folder}: the run was killed before its first tick was written")
     return {name: _merge([part[name] for part in parts], name) for name in TABLES}
