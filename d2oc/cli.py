@@ -290,9 +290,9 @@ def scenarios(context: typer.Context, as_json: AsJson = False) -> None:
 @scenarios_app.command()
 def show(name: Annotated[str, typer.Argument(help="Name of a shipped scenario.")]) -> None:
     """Print a scenario as TOML: a commented file to start your own from."""
-    from d2oc.scenario.catalogue import shipped_path
+    from d2oc.scenario.catalogue import shipped_text
 
-    print(shipped_path(name).read_text(encoding="utf-8"), end="")
+    print(shipped_text(name), end="")
 
 
 @app.command()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,30 @@ def read_columns(path: Path) -> Columns:
 
     _require_parquet(path)
     try:
-        table = Table.from_arrow(read_parquet(str(path)))
+        with _silent_panics():
+            table = Table.from_arrow(read_parquet(str(path)))
         return {name: _numpy(table, name) for name in table.column_names}
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a damaged file makes the Rust library panic, which is no Exception
         raise RecordError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+@contextmanager
+def _silent_panics() -> Iterator[None]:
+    """Keep the Rust library from printing its own traceback of a damaged file to file descriptor 2."""
+    try:
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no standard error
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _require_parquet(path: Path) -> None:

@@ -34,6 +34,14 @@ FLUSH_INTERVAL_S = 0.5
 TABLES = ("consumption", "messages", "trajectory")
 """Tables that grow; `trajectory` is written last, so a part that has it is whole."""
 
+NEEDED_COLUMNS = {
+    "samples": ("x_m", "y_m", "weight"),
+    "trajectory": ("tick", "agent", "time_s", "x_m", "y_m", "consumed", "believed_remaining", "active"),
+    "consumption": ("tick", "agent", "sample", "amount"),
+    "messages": ("tick", "sender", "receiver", "entries", "bytes"),
+}
+"""Columns that every table has; the trajectory has states, inputs and goals besides."""
+
 Status = Literal["running", "complete", "interrupted"]
 
 
@@ -319,13 +327,13 @@ def load_record(path: str | Path) -> Record:
     """
     folder = Path(path)
     header, status = _read_header(folder)
-    tables: dict[str, Columns | Callable[[], Columns]] = {"samples": lambda: read_columns(folder / "samples.parquet")}
+    tables: dict[str, Columns | Callable[[], Columns]] = {"samples": _reader(folder / "samples.parquet", "samples")}
     problems: list[str] = []
     if status == "running":
         tables |= _read_whole_parts(folder, problems)
     else:
         for name in TABLES:
-            tables[name] = _reader(folder / f"{name}.parquet")
+            tables[name] = _reader(folder / f"{name}.parquet", name)
     scenario = _read_text(folder / "scenario.toml")
     record = Record(header, status, scenario, tables, _read_provenance(folder, problems), folder)
     record.problems = problems
@@ -365,8 +373,16 @@ def header_json(header: RecordHeader, status: Status | None = None) -> str:
     return _json(content)
 
 
-def _reader(path: Path) -> Callable[[], Columns]:
-    return lambda: read_columns(path)
+def _reader(path: Path, table: str) -> Callable[[], Columns]:
+    return lambda: _read_table(path, table)
+
+
+def _read_table(path: Path, table: str) -> Columns:
+    columns = read_columns(path)
+    missing = [name for name in NEEDED_COLUMNS[table] if name not in columns]
+    if missing:
+        raise RecordError(f"{path}: has no column {missing[0]}, so it is not the table {table} of a record")
+    return columns
 
 
 def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
@@ -385,9 +401,14 @@ def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
             AgentHeader(**{**a, "state_names": tuple(a["state_names"]), "input_names": tuple(a["input_names"])})
             for a in content.pop("agents")
         )
-        return RecordHeader(agents=agents, **content), status
+        shape = {name: _as_tuples(content.pop(name)) for name in ("boundary_m", "no_fly_zones_m")}
+        return RecordHeader(agents=agents, **shape, **content), status
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folder / 'run.json'}: not the header of a record ({error})") from None
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
@@ -395,7 +416,8 @@ def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
     parts: list[dict[str, Columns]] = []
     while (folder / "parts" / _part_name("trajectory", len(parts))).exists():
         try:
-            parts.append({name: read_columns(folder / "parts" / _part_name(name, len(parts))) for name in TABLES})
+            number = len(parts)
+            parts.append({name: _read_table(folder / "parts" / _part_name(name, number), name) for name in TABLES})
         except RecordError as error:
             problems.append(str(error))
             break

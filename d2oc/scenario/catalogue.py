@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,15 @@ def _info(path: Path) -> ScenarioInfo:
     team = data["team"]
     n_agents = team.get("n_agents") or sum(group["n_agents"] for group in team["groups"])
     return ScenarioInfo(data["name"], data.get("description", ""), n_agents, float(data["mission"]["duration_s"]), path)
+
+
+def shipped_text(name: str) -> str:
+    """TOML text of a shipped scenario that works wherever it is saved: its data file is named by its full path."""
+    path = shipped_path(name)
+    text = path.read_text(encoding="utf-8")
+    return re.sub(
+        r'^file = "([^"]+)"', lambda found: f'file = "{(path.parent / found[1]).as_posix()}"', text, flags=re.M
+    )
 
 
 def shipped_path(name: str) -> Path:
