@@ -67,6 +67,9 @@ def _exit_code() -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
+    except OSError as error:
+        _say(f"error: {error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
+        return BAD_INPUT
     except Exception as error:
         if hasattr(error, "format_message"):  # of click, which newer typers carry inside: it has no public name
             return _explain_usage(error)

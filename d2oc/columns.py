@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ Columns = dict[str, NDArray[Any]]
 
 COMPRESSION = "zstd(3)"
 MARK = b"PAR1"
+SMALLEST = 12
+"""Both marks and the length of the footer. [byte]"""
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -28,6 +31,11 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         File to write; first under a temporary name, then renamed.
     columns : mapping of str to ndarray
         Columns of equal length: integers, floats or booleans.
+
+    Raises
+    ------
+    RecordError
+        If the disk refuses.
     """
     from arro3.core import Array, Table
     from arro3.io import write_parquet
@@ -35,8 +43,29 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     table = Table.from_pydict({name: _arrow(Array, values) for name, values in columns.items()})
     encoding: Any = {name: _encoding(values) for name, values in columns.items() if values.dtype != np.bool_}
     unfinished = path.with_name(path.name + ".unfinished")
-    write_parquet(table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False)
-    os.replace(unfinished, path)
+    try:
+        with _silent_panics():
+            write_parquet(
+                table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False
+            )
+        os.replace(unfinished, path)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a full disk makes the Rust library panic, which is no Exception
+        _remove(unfinished)
+        raise RecordError(f"{path}: cannot be written ({_reason(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for what went wrong, out of what the Rust library makes of it."""
+    text = str(error).partition("\n")[0]
+    quoted = re.search(r'message: "([^"]+)"', text)
+    return quoted[1] if quoted else text
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def read_columns(path: Path) -> Columns:
@@ -83,13 +112,14 @@ def _require_parquet(path: Path) -> None:
     try:
         with path.open("rb") as file:
             first = file.read(4)
-            file.seek(-min(8, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            last = file.read()[-4:]
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 4))
+            last = file.read()
     except FileNotFoundError:
         raise RecordError(f"{path}: no such file; the record is not whole") from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror})") from None
-    if first != MARK or last != MARK:
+    if first != MARK or last != MARK or size < SMALLEST:
         raise RecordError(f"{path}: not a Parquet file, or cut short")
 
 

@@ -403,7 +403,9 @@ def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
         )
         shape = {name: _as_tuples(content.pop(name)) for name in ("boundary_m", "no_fly_zones_m")}
         return RecordHeader(agents=agents, **shape, **content), status
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise RecordError(f"{folder / 'run.json'}: not the header of a record (key {error} is missing)") from None
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise RecordError(f"{folder / 'run.json'}: not the header of a record ({error})") from None
 
 
@@ -508,8 +510,11 @@ def _json(content: Mapping[str, Any]) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _read_text(path: Path) -> str:
