@@ -23,7 +23,6 @@ References
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -31,15 +30,13 @@ import numpy as np
 
 from d2oc.arrays import Floats, Longs
 from d2oc.compiled import compiled
+from d2oc.transport.exact import exact_transport, squared_distances
 
 EXACT_UP_TO = 6_250_000
 """Pairs of points up to which the exact distance is computed (2,500 by 2,500: about a second)."""
 
 N_CELLS = 2048
 """Cells that a larger set is gathered into; a power of two."""
-
-MOST_PIVOTS = 10_000_000
-"""Iterations allowed to the network simplex."""
 
 
 @dataclass(frozen=True)
@@ -138,20 +135,15 @@ def _squared_distance_on_a_line(x: Floats, a: Floats, y: Floats, b: Floats) -> f
 
 def _exact(x: Floats, a: Floats, y: Floats, b: Floats) -> tuple[float, Floats, Floats]:
     """Squared distance and dual potentials."""
-    cost = ((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of POT's optional back-ends and of masses that sum to 1 - 1e-16
-        import ot
-
-        squared, log = ot.emd2(a, b, cost, numItermax=MOST_PIVOTS, log=True)
-    if log["warning"] is not None:
-        raise ArithmeticError(f"the network simplex did not finish: {log['warning']}")
-    return float(squared), np.asarray(log["u"]), np.asarray(log["v"])
+    coupling = exact_transport(a, b, squared_distances(x, y))
+    return coupling.cost, coupling.row_potential, coupling.column_potential
 
 
 class Cells(NamedTuple):
     """A point set ordered by cells of equal count: cell c holds points start[c] to start[c + 1]."""
 
+    order: Longs
+    """Index of each point in the caller's order, shape (n,)."""
     point: Floats
     """Shape (n, 2). [m]"""
     mass: Floats
@@ -194,7 +186,7 @@ def gather(points: Floats, masses: Floats, n_cells: int) -> Cells:
     centre = np.add.reduceat(point * mass[:, None], first) / total[:, None]
     spread = ((point - np.repeat(centre, np.diff(start), axis=0)) ** 2).sum(axis=1)
     box = np.column_stack([np.minimum.reduceat(point, first), np.maximum.reduceat(point, first)])
-    return Cells(point, mass, start.astype(np.int64), box, centre, total, float(mass @ spread))
+    return Cells(order, point, mass, start.astype(np.int64), box, centre, total, float(mass @ spread))
 
 
 def _halves(points: Floats, group: Longs) -> tuple[Longs, Longs]:

@@ -1,0 +1,416 @@
+r"""Whole-mission transport plan: where every agent will be at every future step, and which samples each step serves.
+
+The published law looks a few steps ahead and gives all of them one goal, so late in the mission agents fly straight
+through to far leftovers. Here the joint objective of the rest of the mission,
+
+.. math:: J(x, u, \pi) = \sum_{k, j} \pi_{kj} |C x_k - q_j|^2 + \sum_k x_k^T Q x_k + \sum_k u_k^T R_k u_k,
+
+over flyable trajectories and transport plans :math:`\pi` whose rows serve one step's mass each, is lowered by turns in
+one block of variables with the other held fixed:
+
+1. `match`: the best plan for the trajectories is an exact optimal transport problem (`d2oc.transport.plan`); it gives
+   every future step its own goal, the barycentre of what it serves.
+2. `follow`: the best trajectories for the goals are a tracking problem with limits
+   (`d2oc.control.limited_tracking`), each agent for itself.
+
+A turn that would raise J is not taken, so J never rises. Because turns never reorder a route, the descent starts from
+several tours (`d2oc.control.routes`) and keeps the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from d2oc.arrays import Floats, Ints, Longs
+from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
+from d2oc.control.limited_tracking import Bounds, Track, bounds_of, track_within_limits
+from d2oc.control.routes import timed_tour
+from d2oc.transport.exact import exact_transport, squared_distances
+from d2oc.transport.plan import TransportPlan, transport_plan
+from d2oc.transport.wasserstein import gather
+from d2oc.vehicles.linear import LinearModel
+from d2oc.vehicles.motion import Motion, motion_arrays
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work goes into a plan; the same effort gives the same plan on every machine."""
+
+    routes: int = 6
+    """Tours tried at the start."""
+    kept: int = 2
+    """Tours improved to the end."""
+    first_rounds: int = 2
+    """Turns before the best tours are chosen."""
+    rounds: int = 6
+    """Turns of the tours kept, and of the whole team together."""
+    sweeps: int = 60
+    """Sweeps of each tracking problem."""
+    points: int = 512
+    """Steps of one agent that are matched one by one; longer missions are matched in runs of steps."""
+    cells: int = 1024
+    """Samples that are matched one by one for one agent; more are gathered into this many cells (a power of two)."""
+    team_points: int = 2048
+    """As `points`, for the team as a whole."""
+    team_cells: int = 2048
+    """As `cells`, for the team as a whole."""
+
+
+SMALLEST_GAIN = 1e-3
+"""Turns end when one lowers the objective by less than this share."""
+
+FEWEST_WAYPOINTS = 4
+MORE_WAYPOINTS = 1.65
+"""Each further tour has this many times the waypoints of the one before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flyer:
+    """One agent as its planner sees it."""
+
+    problem: TrackingProblem
+    blocks: Blocks
+    bounds: Bounds
+    motion: Motion
+    """Arrays of this one model."""
+    position_states: tuple[int, int]
+    alpha: float
+    """Mass of one step."""
+    reach: float
+    """Longest way of one step. [m]"""
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """What is to be served: samples, gathered into cells where they are many."""
+
+    point: Floats
+    """Barycentre of each cell, shape (cells, 2). [m]"""
+    weight: Floats
+    """Weight of each cell, shape (cells,)."""
+    spread: float
+    """What gathering adds to any transport cost: the sum of weight times squared distance to the own cell. [m^2]"""
+    cell: Ints
+    """Cell of each sample, shape (N,)."""
+    share: Floats
+    """Share of each sample in its cell, shape (N,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What one agent will do from step `first` on."""
+
+    first: int
+    track: Track
+    goals: Floats
+    """Goal of every step, shape (H, 2). [m]"""
+    point: Longs
+    """Step of each entry of the transport plan (0 is `first`), in runs of `run` steps, ascending."""
+    cell: Longs
+    """Cell of the demand each entry serves."""
+    amount: Floats
+    """Mass of each entry."""
+    run: int
+    """Steps that are matched as one."""
+    objective: float
+    """J of this agent's part. [m^2]"""
+
+    @property
+    def n_steps(self) -> int:
+        """Steps planned."""
+        return len(self.goals)
+
+
+def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float) -> Flyer:
+    """An agent with this model and these weights."""
+    limits = model.limits
+    speed = min(limits.speed_norm, limits.speed_each)
+    if model.velocity_states is None:
+        speed = min(limits.input_norm, limits.input_each)
+    return Flyer(
+        problem=problem,
+        blocks=blocks_of(problem),
+        bounds=bounds_of(model, problem.alpha),
+        motion=motion_arrays([model]),
+        position_states=model.position_states,
+        alpha=problem.alpha,
+        reach=speed * time_step_s,
+    )
+
+
+def demand_of(samples: Floats, weights: Floats, most_cells: int) -> Demand:
+    """Gather samples into at most `most_cells` cells (a power of two) of equal count.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (N, 2)
+        Samples, local ENU. [m]
+    weights : ndarray, shape (N,)
+        Their weights, positive.
+    most_cells : int
+        A power of two.
+
+    Returns
+    -------
+    demand : Demand
+    """
+    n = len(samples)
+    if n <= most_cells:
+        return Demand(samples, weights, 0.0, np.arange(n, dtype=np.int32), np.ones(n))
+    cells = gather(samples, weights, most_cells)
+    cell = np.empty(n, np.int32)
+    cell[cells.order] = np.repeat(np.arange(len(cells.total), dtype=np.int32), np.diff(cells.start))
+    return Demand(cells.centre, cells.total, cells.variance, cell, weights / cells.total[cell])
+
+
+def plan_team(
+    flyers: Sequence[Flyer],
+    k: int,
+    states: Sequence[Floats],
+    n_steps: Sequence[int],
+    samples: Floats,
+    weights: Floats,
+    effort: Effort,
+) -> tuple[list[Plan], Demand]:
+    """Plan the missions of a whole team together, from what is known to all.
+
+    The demand is first divided: each agent gets the part that optimal transport from where it is sends to it, by
+    capacity. Each plans in its part, then all improve together, where parts may change hands.
+
+    Parameters
+    ----------
+    flyers : sequence of Flyer
+        The agents.
+    k : int
+        Step of the mission.
+    states : sequence of ndarray
+        State of each.
+    n_steps : sequence of int
+        Steps each has left, at least one.
+    samples : ndarray, shape (N, 2)
+        Samples, local ENU. [m]
+    weights : ndarray, shape (N,)
+        What remains of each, positive.
+    effort : Effort
+        How hard to try.
+
+    Returns
+    -------
+    plans : list of Plan
+        One an agent; entries refer to `demand`.
+    demand : Demand
+    """
+    demand = demand_of(samples, weights, effort.team_cells)
+    capacity = np.array([flyer.alpha * steps for flyer, steps in zip(flyers, n_steps, strict=True)])
+    sites = np.array([position_of(flyer, state) for flyer, state in zip(flyers, states, strict=True)])
+    part = divide(sites, capacity, demand)
+    plans = [
+        plan_alone(flyer, k, state, steps, demand, weight, effort)
+        for flyer, state, steps, weight in zip(flyers, states, n_steps, part, strict=True)
+    ]
+    if len(flyers) > 1:
+        plans = improve_together(flyers, k, states, plans, demand, effort)
+    return plans, demand
+
+
+def divide(sites: Floats, capacity: Floats, demand: Demand) -> Floats:
+    """Part of every agent in the demand, by optimal transport from the sites, in proportion to capacity.
+
+    Returns
+    -------
+    part : ndarray, shape (L, cells)
+        Weight of each cell that is each agent's; columns sum to the weights.
+    """
+    total = demand.weight.sum()
+    cost = squared_distances(sites, demand.point)
+    part: Floats = total * exact_transport(capacity / capacity.sum(), demand.weight / total, cost).matrix
+    return part
+
+
+def position_of(flyer: Flyer, state: Floats) -> Floats:
+    """Position in a state. [m]"""
+    return np.asarray(state[list(flyer.position_states)])
+
+
+def plan_alone(
+    flyer: Flyer, k: int, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort
+) -> Plan:
+    """Plan of one agent for its part of the demand: the best of several tours, improved.
+
+    Parameters
+    ----------
+    flyer : Flyer
+        The agent.
+    k : int
+        Step of the mission.
+    state : ndarray, shape (n,)
+        State now.
+    n_steps : int
+        Steps left.
+    demand : Demand
+        All that is to be served.
+    weight : ndarray, shape (cells,)
+        This agent's part.
+    effort : Effort
+        How hard to try.
+
+    Returns
+    -------
+    plan : Plan
+    """
+    plans = [
+        improve(flyer, k, state, start_plan(flyer, k, state, route, demand, weight, effort), demand, weight,
+                effort.first_rounds, effort)
+        for route in _routes(flyer, state, n_steps, demand, weight, effort)
+    ]  # fmt: skip
+    plans.sort(key=lambda plan: plan.objective)
+    best = [
+        improve(flyer, k, state, plan, demand, weight, effort.rounds, effort) for plan in plans[: effort.kept]
+    ]
+    return min(best, key=lambda plan: plan.objective)
+
+
+def _routes(
+    flyer: Flyer, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort
+) -> list[Floats]:
+    """Tours with more and more waypoints, as far as there is time; straight to the middle if there is for none."""
+    mine = weight > 0
+    samples, weights = demand.point[mine], weight[mine]
+    start = position_of(flyer, state)
+    if not mine.any():
+        return [np.repeat(start[None], n_steps, axis=0)]
+    routes = []
+    for i in range(effort.routes):
+        n_waypoints = min(round(FEWEST_WAYPOINTS * MORE_WAYPOINTS**i), len(samples))
+        route = timed_tour(start, samples, weights, n_waypoints, n_steps, flyer.reach)
+        if route is not None:
+            routes.append(route)
+        if n_waypoints == len(samples):
+            break
+    middle = weights @ samples / weights.sum()
+    return routes or [np.repeat(middle[None], n_steps, axis=0)]
+
+
+def start_plan(
+    flyer: Flyer, k: int, state: Floats, route: Floats, demand: Demand, weight: Floats, effort: Effort
+) -> Plan:
+    """Fly a route and match it."""
+    guess = np.zeros((len(route), flyer.problem.B.shape[2]))
+    track = _follow(flyer, k, state, route, guess, effort.sweeps)
+    return match(flyer, k, track, demand, weight, effort)
+
+
+def improve(
+    flyer: Flyer, k: int, state: Floats, plan: Plan, demand: Demand, weight: Floats, rounds: int, effort: Effort
+) -> Plan:
+    """Take turns between `follow` and `match` while they lower the objective."""
+    for _ in range(rounds):
+        track = _follow(flyer, k, state, plan.goals, plan.track.input, effort.sweeps)
+        better = match(flyer, k, track, demand, weight, effort)
+        if better.objective >= plan.objective:
+            return plan
+        gain = 1.0 - better.objective / plan.objective
+        plan = better
+        if gain < SMALLEST_GAIN:
+            return plan
+    return plan
+
+
+def improve_together(
+    flyers: Sequence[Flyer], k: int, states: Sequence[Floats], plans: list[Plan], demand: Demand, effort: Effort
+) -> list[Plan]:
+    """Take turns for the whole team: every agent follows its goals, then all points are matched at once."""
+    plans = match_together(flyers, k, [plan.track for plan in plans], demand, effort)
+    for _ in range(effort.rounds):
+        tracks = [
+            _follow(flyer, k, state, plan.goals, plan.track.input, effort.sweeps)
+            for flyer, state, plan in zip(flyers, states, plans, strict=True)
+        ]
+        better = match_together(flyers, k, tracks, demand, effort)
+        before, after = (sum(plan.objective for plan in team) for team in (plans, better))
+        if after >= before:
+            return plans
+        plans = better
+        if 1.0 - after / before < SMALLEST_GAIN:
+            return plans
+    return plans
+
+
+def _follow(flyer: Flyer, k: int, state: Floats, goals: Floats, guess: Floats, sweeps: int) -> Track:
+    return track_within_limits(flyer.blocks, flyer.bounds, flyer.motion, 0, k, state, goals, guess, sweeps)
+
+
+def match(flyer: Flyer, k: int, track: Track, demand: Demand, weight: Floats, effort: Effort) -> Plan:
+    """Match the points of one agent with its part of the demand."""
+    run = _run_length(len(track.state), effort.points)
+    mine = np.flatnonzero(weight > 0)
+    points, masses, spread = _runs(flyer, track, run)
+    plan = transport_plan(points, masses, demand.point[mine], weight[mine])
+    whole = TransportPlan(plan.point, mine[plan.sample], plan.amount, plan.goals, plan.served, plan.cost)
+    return _plan(flyer, k, track, whole, run, plan.cost + spread)
+
+
+def match_together(
+    flyers: Sequence[Flyer], k: int, tracks: Sequence[Track], demand: Demand, effort: Effort
+) -> list[Plan]:
+    """Match the points of all agents with the whole demand at once; the parts follow from it."""
+    run = _run_length(sum(len(track.state) for track in tracks), effort.team_points)
+    runs = [_runs(flyer, track, run) for flyer, track in zip(flyers, tracks, strict=True)]
+    first = np.cumsum([0, *(len(points) for points, _, _ in runs)])
+    points, masses = (np.concatenate([each[i] for each in runs]) for i in range(2))
+    whole = transport_plan(points, masses, demand.point, demand.weight)
+    cost = ((points[whole.point] - demand.point[whole.sample]) ** 2).sum(axis=1) * whole.amount
+    plans = []
+    for r, (flyer, track) in enumerate(zip(flyers, tracks, strict=True)):
+        low, high = np.searchsorted(whole.point, first[r : r + 2])
+        own = slice(low, high)
+        part = TransportPlan(
+            whole.point[own] - first[r], whole.sample[own], whole.amount[own], whole.goals[first[r] : first[r + 1]],
+            whole.served[first[r] : first[r + 1]], float(cost[own].sum()),
+        )  # fmt: skip
+        plans.append(_plan(flyer, k, track, part, run, part.cost + runs[r][2]))
+    return plans
+
+
+def _run_length(n_steps: int, most: int) -> int:
+    return -(-n_steps // most)
+
+
+def _runs(flyer: Flyer, track: Track, run: int) -> tuple[Floats, Floats, float]:
+    """Middles and masses of runs of steps, and what taking each run as one point adds to the cost."""
+    position = track.state[:, list(flyer.position_states)]
+    starts = np.arange(0, len(position), run)
+    count = np.diff(np.append(starts, len(position)))
+    middle = np.add.reduceat(position, starts) / count[:, None]
+    spread = flyer.alpha * float(((position - np.repeat(middle, count, axis=0)) ** 2).sum())
+    return middle, flyer.alpha * count, spread
+
+
+def _plan(flyer: Flyer, k: int, track: Track, part: TransportPlan, run: int, cost: float) -> Plan:
+    n_steps = len(track.state)
+    goals = np.repeat(part.goals, run, axis=0)[:n_steps]
+    idle = np.isnan(goals[:, 0])
+    goals[idle] = track.state[idle][:, list(flyer.position_states)]  # nothing to serve: stay as planned
+    return Plan(k, track, goals, part.point, part.sample, part.amount, run, cost + _effort_of(flyer, k, track))
+
+
+def _effort_of(flyer: Flyer, k: int, track: Track) -> float:
+    """Sum of x'Qx + u'Ru."""
+    problem = flyer.problem
+    r = problem.R[np.minimum(k + np.arange(len(track.input)), len(problem.R) - 1)]
+    states = np.einsum("hi,ij,hj->", track.state, problem.Q, track.state)
+    return float(states + np.einsum("hi,hij,hj->", track.input, r, track.input))
+
+
+def later(plan: Plan, k: int) -> Plan:
+    """The rest of a plan from step k on; runs that have begun go on as they are."""
+    done = k - plan.first
+    track = Track(*(values[done:] for values in plan.track))
+    kept = plan.point >= done // plan.run
+    return replace(
+        plan, first=k, track=track, goals=plan.goals[done:], point=plan.point[kept] - done // plan.run,
+        cell=plan.cell[kept], amount=plan.amount[kept],
+    )  # fmt: skip
