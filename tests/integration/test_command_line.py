@@ -13,8 +13,10 @@ import jsonschema
 import numpy as np
 import pytest
 
+from d2oc.cli import main
+from d2oc.mission import simulate
 from d2oc.record import load_record
-from d2oc.scenario import shipped_scenarios
+from d2oc.scenario import load_scenario, shipped_scenarios
 
 SHORT = ("--set", "mission.duration_s=8", "--set", "sampling.n_samples=300")
 GOLDEN = Path(__file__).parents[1] / "reference" / "golden_case.npz"
@@ -31,6 +33,20 @@ def flown(d2oc, tmp_path_factory):
     result = d2oc("run", "six_drones", *SHORT, "--seed", 3, "--out", "mine", "--json", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder / "mine", result
+
+
+@pytest.fixture
+def here(monkeypatch, capsys, tmp_path):
+    """The command line in this process, in an empty folder: exit code and what it printed."""
+
+    def call(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["d2oc", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return call
 
 
 def test_run_writes_a_folder_and_prints_its_summary(flown):
@@ -53,16 +69,19 @@ def test_metrics_of_the_folder_are_those_of_the_run(d2oc, flown):
     assert result.returncode == 0
     assert result.stderr == ""
     assert json.loads(result.stdout) == json.loads(run.stdout)
-    table = d2oc("metrics", folder, cwd=folder.parent)
-    assert "Wasserstein distance W2" in table.stdout
-    assert "six_drones, seed 3, complete" in table.stdout
 
 
-def test_the_scenario_as_run_flies_the_same_mission_again(d2oc, flown):
+def test_metrics_are_printed_as_a_table(here, flown):
+    code, out, err = here("metrics", str(flown[0]))
+    assert (code, err) == (0, "")
+    assert "Wasserstein distance W2" in out
+    assert "six_drones, seed 3, complete" in out
+
+
+def test_the_scenario_as_run_flies_the_same_mission_again(flown):
     folder, run = flown
-    result = d2oc("run", folder / "scenario.toml", "--json", cwd=folder.parent)
-    assert json.loads(result.stdout)["record_digest"] == json.loads(run.stdout)["record_digest"]
-    assert (folder.parent / "runs" / "six_drones-seed3").is_dir()
+    again = simulate(load_scenario(folder / "scenario.toml"))
+    assert again.digest() == json.loads(run.stdout)["record_digest"]
 
 
 def test_a_record_is_not_replaced_unless_asked(d2oc, flown):
@@ -149,23 +168,27 @@ def test_verify_agrees_or_returns_one(d2oc, tmp_path):
         (("scenarios", "show", "six"), "six: no scenario of this name; did you mean six_drones?"),
     ],
 )
-def test_bad_input_is_one_line_on_standard_error_and_exit_code_2(d2oc, tmp_path, arguments, sentence):
-    result = d2oc(*arguments, cwd=tmp_path)
-    assert result.stderr == f"error: {sentence}\n"
-    assert (result.returncode, result.stdout) == (2, "")
+def test_bad_input_is_one_line_on_standard_error_and_exit_code_2(here, tmp_path, arguments, sentence):
+    assert here(*arguments) == (2, "", f"error: {sentence}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_from_outside(d2oc, tmp_path):
+    result = d2oc("run", "six_dornes", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: six_dornes: no scenario of this name; did you mean six_drones?\n"
 
 
 @pytest.mark.parametrize(
     "arguments",
     [("run",), ("runn",), ("run", "six_drones", "--seed", "x"), ("run", "six_drones", "--nope"), ("scenarios", "nope")],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(d2oc, tmp_path, arguments):
-    result = d2oc(*arguments, cwd=tmp_path)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.endswith("--help`\n")
-    assert result.stderr.count("\n") == 1
+def test_wrong_usage_is_one_line_and_exit_code_2(here, arguments):
+    code, out, err = here(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.endswith("--help`\n")
+    assert err.count("\n") == 1
 
 
 def test_no_arguments_print_help(d2oc, tmp_path):
