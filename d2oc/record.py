@@ -386,31 +386,35 @@ def _read_table(path: Path, table: str) -> Columns:
 
 
 def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
+    from pydantic import TypeAdapter, ValidationError
+
     if not folder.is_dir():
         raise RecordError(f"{folder}: no such run folder")
+    text = _read_text(folder / "run.json")
     try:
-        content = json.loads(_read_text(folder / "run.json"))
-        version = content["format_version"]
-        if version > FORMAT_VERSION:
-            raise RecordError(
-                f"{folder}: format_version = {version} is newer than this program reads "
-                f"({FORMAT_VERSION}); upgrade d2oc"
-            )
-        status = content.pop("status")
-        agents = tuple(
-            AgentHeader(**{**a, "state_names": tuple(a["state_names"]), "input_names": tuple(a["input_names"])})
-            for a in content.pop("agents")
-        )
-        shape = {name: _as_tuples(content.pop(name)) for name in ("boundary_m", "no_fly_zones_m")}
-        return RecordHeader(agents=agents, **shape, **content), status
+        content = json.loads(text, parse_constant=_refuse_constant)
+        _require_known_version(folder, content["format_version"])
+        status = TypeAdapter(Status).validate_python(content["status"])
+        return TypeAdapter(RecordHeader).validate_json(text, strict=True), status
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc'])) or 'status'}: {first['msg']}"
     except KeyError as error:
-        raise RecordError(f"{folder / 'run.json'}: not the header of a record (key {error} is missing)") from None
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise RecordError(f"{folder / 'run.json'}: not the header of a record ({error})") from None
+        reason = f"key {error} is missing"
+    except (ValueError, TypeError) as error:
+        reason = str(error)
+    raise RecordError(f"{folder / 'run.json'}: not the header of a record ({reason})")
 
 
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of a record")
+
+
+def _require_known_version(folder: Path, version: Any) -> None:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise RecordError(
+            f"{folder}: format_version = {version} is newer than this program reads ({FORMAT_VERSION}); upgrade d2oc"
+        )
 
 
 def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:

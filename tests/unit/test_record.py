@@ -128,6 +128,17 @@ def test_a_record_of_a_newer_format_is_refused(written):
         ("run.json", b"[]", "{run}/run.json: not the header of a record ("),
         ("run.json", b"{}", "{run}/run.json: not the header of a record (key 'format_version' is missing)"),
         ("run.json", b"\xff", "{run}/run.json: cannot be read ("),
+        ("run.json", b'{"format_version": NaN}', "{run}/run.json: not the header of a record (NaN is no number"),
+        (
+            "run.json",
+            b'{"format_version": 1, "status": "done"}',
+            "{run}/run.json: not the header of a record (status: Input should be 'running', 'complete' or 'interr",
+        ),
+        (
+            "run.json",
+            b'{"format_version": 1, "status": "complete", "name": 3}',
+            "{run}/run.json: not the header of a record (name: Input should be a valid string)",
+        ),
         ("scenario.toml", None, "{run}/scenario.toml: no such file; is this a run folder?"),
         ("trajectory.parquet", None, "{run}/trajectory.parquet: no such file; the record is not whole"),
         ("samples.parquet", None, "{run}/samples.parquet: no such file; the record is not whole"),
