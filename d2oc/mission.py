@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from d2oc.bus.perfect import PerfectBus
+from d2oc.control.controller import Controller
+from d2oc.control.mission_law import MissionPlanLaw
+from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick
@@ -138,7 +141,19 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
         give_way=scenario.mission.give_way,
+        controller=_controller(scenario, kinds),
     )
+
+
+def _controller(scenario: Scenario, kinds: Sequence[Kind]) -> Controller | None:
+    """What steers the team; None for the published law."""
+    if scenario.control.law == "closed-form":
+        return None
+    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
+    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
+    n_steps = np.array([kind.n_steps for kind in agents], np.int32)
+    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
+    return MissionPlanLaw([flyers[id(kind)] for kind in agents], n_steps, scenario.radio.comm_range_m, effort)
 
 
 def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:

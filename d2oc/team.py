@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from d2oc.arrays import Floats
+from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.law import Gains, first_gains, require_stable, tracking_problem
 from d2oc.errors import ScenarioError
 from d2oc.field import Field
@@ -27,6 +28,7 @@ class Kind:
 
     n_agents: int
     model: LinearModel
+    problem: TrackingProblem
     gains: Gains
     n_steps: int
     alpha: float
@@ -70,8 +72,9 @@ def _kind(scenario: Scenario, group: GroupTable, n_steps: int, alpha: float) -> 
     control = group.control or scenario.control
     model = vehicle_model(group.vehicle or scenario.vehicle, scenario.mission.time_step_s, n_steps)
     problem = tracking_problem(model, control, alpha)
-    require_stable(problem, control, scenario.name, n_steps)
-    return Kind(group.n_agents, model, first_gains(problem, control.horizon_steps, n_steps), n_steps, alpha)
+    if control.law == "closed-form":
+        require_stable(problem, control, scenario.name, n_steps)
+    return Kind(group.n_agents, model, problem, first_gains(problem, control.horizon_steps, n_steps), n_steps, alpha)
 
 
 def start_positions(scenario: Scenario, field: Field, n_agents: int) -> Floats:

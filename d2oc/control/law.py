@@ -25,6 +25,9 @@ PUBLISHED_STATE_WEIGHT = (0.0, 1e-5, 1e-5, 1e-5)
 """Diagonal of Q for one axis in the published settings (position, velocity, tilt, tilt rate)."""
 
 
+PLANNED_EFFORT = 1e-2
+"""R of a planned integrator over alpha: an input of 10 m/s or m/s^2 counts like a metre from the goal. [s^2 or s^4]"""
+
 LONGEST_TRIED = 200
 """Longest horizon that is tried when a stable one is looked for."""
 
@@ -54,18 +57,34 @@ def tracking_problem(model: LinearModel, control: ControlTable, alpha: float) ->
     -------
     problem : TrackingProblem
     """
-    axis_weight = control.state_weight or PUBLISHED_STATE_WEIGHT[: len(model.axes[0])]
+    axis_weight = control.state_weight or _default_state_weight(model, control)
     diagonal = np.zeros(model.n_states)
     for axis in model.axes:
         diagonal[list(axis)] = axis_weight
     q = np.diag(diagonal)
-    # An integrator answers with the time constant (R / alpha)^(1/2) or ^(1/4): about a second for R = alpha.
-    default_weight = alpha if model.inertia_kg_m2 is None else 1.0
-    r = (control.input_weight or default_weight) * np.eye(model.n_inputs)[None]
+    r = (control.input_weight or _default_input_weight(model, control, alpha)) * np.eye(model.n_inputs)[None]
     if control.scale_input_weight_with_inertia and model.inertia_kg_m2 is not None:
         r = r * ((PUBLISHED_INERTIA / model.inertia_kg_m2) ** 2)[:, None, None]
     problem = tracking(model.A, model.B, model.C, q, r, alpha)
     return _with_infinite_horizon(problem) if control.terminal_cost == "dare" else problem
+
+
+def _default_state_weight(model: LinearModel, control: ControlTable) -> tuple[float, ...]:
+    """The published values; none for a plan of an integrator, whose limits make it flyable."""
+    if control.law == "mission-plan" and model.inertia_kg_m2 is None:
+        return (0.0,) * len(model.axes[0])
+    return PUBLISHED_STATE_WEIGHT[: len(model.axes[0])]
+
+
+def _default_input_weight(model: LinearModel, control: ControlTable, alpha: float) -> float:
+    """The published value for what has inertia.
+
+    An integrator answers with the time constant (R / alpha)^(1/2) or ^(1/4): about a second for R = alpha. A plan knows
+    what comes and need not be slow; its R only settles what the goals leave open.
+    """
+    if model.inertia_kg_m2 is not None:
+        return 1.0
+    return PLANNED_EFFORT * alpha if control.law == "mission-plan" else alpha
 
 
 def _with_infinite_horizon(problem: TrackingProblem) -> TrackingProblem:

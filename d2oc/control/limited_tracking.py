@@ -191,6 +191,8 @@ def _gains(blocks: Blocks, g: int, bounds: Bounds, k: int, gain: Floats, inverse
         value = blocks.M[g] + a.T @ value @ a - bpa.T @ feedback
         for i in range(n):
             value[i, i] += bounds.state_penalty[states[i]]
+            for j in range(i):  # rounding would pull the halves apart over a long horizon
+                value[i, j] = value[j, i] = (value[i, j] + value[j, i]) / 2
 
 
 @compiled

@@ -20,7 +20,7 @@ several tours (`d2oc.control.routes`) and keeps the best.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -261,28 +261,26 @@ def plan_alone(
     -------
     plan : Plan
     """
-    plans = [
-        improve(flyer, k, state, start_plan(flyer, k, state, route, demand, weight, effort), demand, weight,
-                effort.first_rounds, effort)
+    guess = np.zeros((n_steps, flyer.problem.B.shape[2]))
+    starts = [
+        fly_and_match(flyer, k, state, route, guess, demand, weight, effort)
         for route in _routes(flyer, state, n_steps, demand, weight, effort)
-    ]  # fmt: skip
-    plans.sort(key=lambda plan: plan.objective)
-    best = [
-        improve(flyer, k, state, plan, demand, weight, effort.rounds, effort) for plan in plans[: effort.kept]
     ]
+    plans = [improve(flyer, k, state, plan, demand, weight, effort.first_rounds, effort) for plan in starts]
+    plans.sort(key=lambda plan: plan.objective)
+    best = [improve(flyer, k, state, plan, demand, weight, effort.rounds, effort) for plan in plans[: effort.kept]]
     return min(best, key=lambda plan: plan.objective)
 
 
-def _routes(
-    flyer: Flyer, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort
-) -> list[Floats]:
-    """Tours with more and more waypoints, as far as there is time; straight to the middle if there is for none."""
+def _routes(flyer: Flyer, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort) -> list[Floats]:
+    """Straight to the middle, and tours with more and more waypoints as far as there is time."""
     mine = weight > 0
     samples, weights = demand.point[mine], weight[mine]
     start = position_of(flyer, state)
     if not mine.any():
         return [np.repeat(start[None], n_steps, axis=0)]
-    routes = []
+    middle = weights @ samples / weights.sum()
+    routes = [np.repeat(middle[None], n_steps, axis=0)]
     for i in range(effort.routes):
         n_waypoints = min(round(FEWEST_WAYPOINTS * MORE_WAYPOINTS**i), len(samples))
         route = timed_tour(start, samples, weights, n_waypoints, n_steps, flyer.reach)
@@ -290,16 +288,21 @@ def _routes(
             routes.append(route)
         if n_waypoints == len(samples):
             break
-    middle = weights @ samples / weights.sum()
-    return routes or [np.repeat(middle[None], n_steps, axis=0)]
+    return routes
 
 
-def start_plan(
-    flyer: Flyer, k: int, state: Floats, route: Floats, demand: Demand, weight: Floats, effort: Effort
+def fly_and_match(
+    flyer: Flyer,
+    k: int,
+    state: Floats,
+    goals: Floats,
+    guess: Floats,
+    demand: Demand,
+    weight: Floats,
+    effort: Effort,
 ) -> Plan:
-    """Fly a route and match it."""
-    guess = np.zeros((len(route), flyer.problem.B.shape[2]))
-    track = _follow(flyer, k, state, route, guess, effort.sweeps)
+    """One turn: follow goals, shape (H, 2), from a guess of the inputs, shape (H, m), and match where that leads."""
+    track = _follow(flyer, k, state, goals, guess, effort.sweeps)
     return match(flyer, k, track, demand, weight, effort)
 
 
@@ -308,8 +311,7 @@ def improve(
 ) -> Plan:
     """Take turns between `follow` and `match` while they lower the objective."""
     for _ in range(rounds):
-        track = _follow(flyer, k, state, plan.goals, plan.track.input, effort.sweeps)
-        better = match(flyer, k, track, demand, weight, effort)
+        better = fly_and_match(flyer, k, state, plan.goals, plan.track.input, demand, weight, effort)
         if better.objective >= plan.objective:
             return plan
         gain = 1.0 - better.objective / plan.objective
@@ -403,14 +405,3 @@ def _effort_of(flyer: Flyer, k: int, track: Track) -> float:
     r = problem.R[np.minimum(k + np.arange(len(track.input)), len(problem.R) - 1)]
     states = np.einsum("hi,ij,hj->", track.state, problem.Q, track.state)
     return float(states + np.einsum("hi,hij,hj->", track.input, r, track.input))
-
-
-def later(plan: Plan, k: int) -> Plan:
-    """The rest of a plan from step k on; runs that have begun go on as they are."""
-    done = k - plan.first
-    track = Track(*(values[done:] for values in plan.track))
-    kept = plan.point >= done // plan.run
-    return replace(
-        plan, first=k, track=track, goals=plan.goals[done:], point=plan.point[kept] - done // plan.run,
-        cell=plan.cell[kept], amount=plan.amount[kept],
-    )  # fmt: skip

@@ -11,8 +11,8 @@ import numpy as np
 
 from d2oc.arrays import Floats, Ints
 from d2oc.bus import Bus
-from d2oc.control.d2oc import Law, Team, account, decide, deliver, locate, sequential_step
-from d2oc.control.giving_way import Neighbours, SetAside, neighbours, no_weight_aside, nobody
+from d2oc.control.controller import ClosedFormLaw, Controller, Crew
+from d2oc.control.d2oc import Law, Team, deliver, locate, sequential_step
 from d2oc.control.law import Gains
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.ledger import (
@@ -63,6 +63,8 @@ class TeamSetup:
     """In which order agents act."""
     give_way: bool = False
     """In parallel order: leave to lower-numbered neighbours what they are about to treat (rule `sum` only)."""
+    controller: Controller | None = None
+    """What steers the team in parallel order; None: the published law with `gains`."""
 
 
 class InlineRuntime:
@@ -85,10 +87,11 @@ class InlineRuntime:
         self.space: SearchSpace = search_space(self.tree)
         sequential = setup.order == "sequential"
         self.mail: Mail = empty_mail(2 * n_agents * (n_agents - 1) if sequential else 0)
+        self._operation: Ints = setup.n_steps.copy()
         self._negligible = int(NEGLIGIBLE_WEIGHT / self.quantum)
-        self._give_way = setup.give_way and setup.rule == "sum"
-        self._near: Neighbours = nobody(n_agents)
-        self._aside: SetAside = no_weight_aside(n if self._give_way else 0)
+        self._controller: Controller = setup.controller or ClosedFormLaw(
+            n_agents, n, give_way=setup.give_way and setup.rule == "sum"
+        )
         self._bus = bus
         self._world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
@@ -99,6 +102,14 @@ class InlineRuntime:
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
         self._step(k)
+
+    def lose(self, r: int) -> None:
+        """Agent r falls out: from now on it neither moves nor consumes nor is heard."""
+        self.team.n_steps[r] = 0
+
+    def bring_back(self, r: int) -> None:
+        """Agent r is there again, where it fell out, for the rest of its operation time."""
+        self.team.n_steps[r] = self._operation[r]
 
     @property
     def finished(self) -> bool:
@@ -145,26 +156,26 @@ class InlineRuntime:
     def _parallel(self, k: int) -> None:
         team = self.team
         before = team.position.copy()
-        decide(
-            k, self.quantum, self._negligible, team, self.law, self._near, self.tree, self.belief, self.space,
-            self._aside,
-        )  # fmt: skip
+        self._controller.decide(k, self.crew)
         self._world.advance(k, team.state, team.input, team.active)
         locate_all(team, self.motion)
-        agent = 0
-        while True:
-            agent = account(
-                k, agent, self.quantum, team, self._near, self.tree, self.belief, self.logs, self.space, self._aside
-            )
-            if agent == len(team.kind):
-                break
+        agent = self._controller.account(k, 0, self.crew)
+        while agent < len(team.kind):
             self._grow()
+            agent = self._controller.account(k, agent, self.crew)
         sender, receiver = self._bus.links(team.position, k < team.n_steps)
         self.mail = empty_mail(len(sender))
         posted = self.belief.version.copy()
         deliver(sender, receiver, posted, self.quantum, self.tree, self.belief, self.logs, self.mail)
-        if self._give_way:
-            self._near = neighbours(sender, receiver, team.position, before)
+        self._controller.hear(k, sender, receiver, before, self.crew)
+
+    @property
+    def crew(self) -> Crew:
+        """The arrays that a controller works on."""
+        return Crew(
+            self.team, self.law, self.motion, self.tree, self.belief, self.logs, self.space, self.quantum,
+            self._negligible,
+        )  # fmt: skip
 
     def _grow(self) -> None:
         self.logs = with_capacity(self.logs, 2 * len(self.logs.slot))

@@ -187,8 +187,13 @@ VehicleTable = Annotated[
 class ControlTable(Table):
     """`[control]`: the finite-horizon optimal control problem every agent solves every step."""
 
-    law: Literal["closed-form"] = "closed-form"
-    """`closed-form`: the published unconstrained problem, solved by a Riccati recursion."""
+    law: Literal["closed-form", "mission-plan"] = "closed-form"
+    """`closed-form`: the published unconstrained problem, solved by a Riccati recursion; `mission-plan`: a transport
+    plan of the whole mission, flown within the limits and renewed on news (parallel order only)."""
+    plan_rounds: Annotated[int, Field(ge=0, le=1000)] = 6
+    """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
+    plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
+    """Law `mission-plan`: tours that plans begin from."""
     horizon_steps: Annotated[int, Field(ge=1, le=1000)] = 15
     """Steps looked ahead."""
     state_weight: tuple[NotNegative, ...] | None = None

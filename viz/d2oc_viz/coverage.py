@@ -20,6 +20,8 @@ CELLS_ACROSS = 90
 """Cells along the longer side of the field at the most."""
 SAMPLES_PER_CELL = 3
 """Cells are no smaller than what holds this many samples on average."""
+NOTHING = 1e-3
+"""Cells with less than this share of the strongest are shown as empty."""
 MANY_AGENTS = 12
 """Beyond this many, agents share one colour."""
 
@@ -130,7 +132,7 @@ def _draw_map(axes: Any, record: Record, weight: Floats, cmap: str, *, strongest
         return 100 * total / hectares
 
     top = max(float(np.quantile(density(samples["weight"]), 0.995)), 1e-12)
-    shown = np.ma.masked_less_equal(density(weight).T, 0)
+    shown = np.ma.masked_less_equal(density(weight).T, NOTHING * top)
     return axes.pcolormesh(*edges, shown, cmap=cmap, vmin=0, vmax=top / strongest, rasterized=True, lw=0)
 
 

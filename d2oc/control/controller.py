@@ -1,0 +1,74 @@
+"""The seam between a team and the law that steers it, and the published law behind that seam."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from d2oc.arrays import Floats, Ints
+from d2oc.control.d2oc import Law, Team, account, decide
+from d2oc.control.giving_way import Neighbours, SetAside, neighbours, no_weight_aside, nobody
+from d2oc.ledger import Belief, Logs
+from d2oc.transport.nearest_mass import SampleTree, SearchSpace
+from d2oc.vehicles.motion import Motion
+
+
+class Crew(NamedTuple):
+    """The arrays of the agents in this process; row r is what agent r knows, and an agent reads its own row only."""
+
+    team: Team
+    law: Law
+    motion: Motion
+    tree: SampleTree
+    belief: Belief
+    logs: Logs
+    space: SearchSpace
+    quantum: float
+    """Unit of weights."""
+    negligible: int
+    """A belief with no more quanta than this counts as empty."""
+
+
+class Controller(Protocol):
+    """What steers a team in parallel order: stages A and B, and what is made of messages."""
+
+    def decide(self, k: int, crew: Crew) -> None:
+        """Stage A of step k: write `goal`, `input` and `active` of every agent into ``crew.team``."""
+
+    def account(self, k: int, first: int, crew: Crew) -> int:
+        """Stage B of step k, from agent `first` on, at the new positions.
+
+        Returns
+        -------
+        agent : int
+            The agent whose turn is next: L when all are done, less when the logs have no room for it.
+        """
+
+    def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
+        """Take note of the messages of step k that arrived; `before` are the positions one step ago, shape (L, 2)."""
+
+
+class ClosedFormLaw:
+    """The published law: select, solve in closed form, consume what is nearest; with giving way as an option."""
+
+    def __init__(self, n_agents: int, n_samples: int, *, give_way: bool) -> None:
+        self._give_way = give_way
+        self._near: Neighbours = nobody(n_agents)
+        self._aside: SetAside = no_weight_aside(n_samples if give_way else 0)
+
+    def decide(self, k: int, crew: Crew) -> None:
+        """Stage A; see `Controller`."""
+        decide(
+            k, crew.quantum, crew.negligible, crew.team, crew.law, self._near, crew.tree, crew.belief, crew.space,
+            self._aside,
+        )  # fmt: skip
+
+    def account(self, k: int, first: int, crew: Crew) -> int:
+        """Stage B; see `Controller`."""
+        return account(
+            k, first, crew.quantum, crew.team, self._near, crew.tree, crew.belief, crew.logs, crew.space, self._aside
+        )
+
+    def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
+        """Note where neighbours will be next; see `Controller`."""
+        if self._give_way:
+            self._near = neighbours(sender, receiver, crew.team.position, before)

@@ -1,0 +1,380 @@
+"""The law `mission-plan`: fly the whole-mission plan, consume what it assigns, plan anew on news.
+
+What every agent knows before take-off (the density, who flies, from where and for how long) is the same, so all find
+the same plan for the team without a word, and each flies its part. In flight an agent plans anew, for itself and from
+what it knows, when
+
+- it has *drifted* from its plan: the same samples, from where it is now;
+- samples it was to serve are *gone*, as others have served them, or *the team has changed*, as an agent is lost or
+  back: it divides what it believes to remain among the agents it knows to fly, by their capacity and from where it last
+  heard them, and plans for its own part. Agents that know the same find the same parts.
+
+An agent is held for *lost* when, for a while, it should have been heard where the common plan has it, and was not; the
+news travels with the messages. It is back as soon as it is heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from d2oc.arrays import Counts, Flags, Floats, Ints, Longs
+from d2oc.compiled import compiled
+from d2oc.control.controller import Crew
+from d2oc.control.mission_plan import (
+    Demand,
+    Effort,
+    Flyer,
+    Plan,
+    demand_of,
+    divide,
+    fly_and_match,
+    improve,
+    plan_alone,
+    plan_team,
+    position_of,
+)
+from d2oc.ledger import Belief, Logs, lower_weight, open_batch, write_entry
+from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
+
+DRIFT_M = 1.0
+"""An agent farther than this from where its plan has it plans anew. [m]"""
+
+NEWS_INTERVAL_STEPS = 5
+"""News is looked at this often."""
+
+GONE_STEPS = 3.0
+"""What is gone matters once it is worth this many steps of one agent."""
+
+SILENT_STEPS = 20
+"""An agent that should have been heard in this many steps running, and was not, is held for lost."""
+
+SURE_RANGE = 0.8
+"""Within this share of the radio range an agent should be heard."""
+
+TOP_UP_SHARE = 1e-6
+"""What the plan leaves of a step's mass above this share is consumed nearest first."""
+
+
+class Dues(NamedTuple):
+    """What an agent is to serve: entries of run i of its plan are first[i] to first[i + 1]."""
+
+    first: Longs
+    """Shape (runs + 1,)."""
+    slot: Ints
+    amount: Floats
+    """Mass a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """The plan an agent flies, and where it was when it made it."""
+
+    plan: Plan
+    dues: Dues
+    start: Floats
+    """State at the first step of the plan."""
+
+    def expected(self, k: int) -> Floats:
+        """State that the plan has at the beginning of step k."""
+        h = k - self.plan.first
+        return self.start if h <= 0 else np.asarray(self.plan.track.state[h - 1])
+
+
+class MissionPlanLaw:
+    """Steers every agent along its plan; see `d2oc.control.controller.Controller`.
+
+    Parameters
+    ----------
+    flyers : sequence of Flyer
+        One an agent.
+    n_steps : ndarray of int32, shape (L,)
+        Operation time of each, known to all.
+    comm_range : float
+        Radio range. [m]
+    effort : Effort
+        How hard to plan.
+    """
+
+    def __init__(self, flyers: Sequence[Flyer], n_steps: Ints, comm_range: float, effort: Effort) -> None:
+        n_agents = len(flyers)
+        self._flyers = flyers
+        self._n_steps = n_steps.astype(np.int64)
+        self._alpha = np.array([flyer.alpha for flyer in flyers])
+        self._comm_range = comm_range
+        self._effort = effort
+        self._standing: list[Standing] = []
+        self._common = np.empty((0, n_agents, 2))
+        self._knowledge = TeamKnowledge(n_agents)
+        self._renew: Flags = np.zeros(n_agents, np.bool_)
+        self.n_plans = 0
+        """Plans made after the first, by all agents together."""
+
+    def decide(self, k: int, crew: Crew) -> None:
+        """Stage A: the planned input, corrected by the plan's own feedback."""
+        if not self._standing:
+            self._plan_together(k, crew)
+        team = crew.team
+        for r, flyer in enumerate(self._flyers):
+            team.active[r] = k < team.n_steps[r] and crew.belief.total[r] > crew.negligible
+            team.consumed[r] = 0.0
+            team.input[r] = 0.0
+            team.goal[r] = np.nan
+            if not team.active[r]:
+                continue
+            state = team.state[r, : len(flyer.problem.Q)]
+            self._plan_anew(r, k, state, crew)
+            standing = self._standing[r]
+            plan, h = standing.plan, k - standing.plan.first
+            command = plan.track.input[h] - plan.track.gain[h] @ (state - standing.expected(k))
+            team.input[r, : len(command)] = command
+            team.goal[r] = plan.goals[h]
+
+    def account(self, k: int, first: int, crew: Crew) -> int:
+        """Stage B: consume what the plan assigns to this step, and nearest first what it leaves."""
+        team = crew.team
+        for r in range(first, len(self._flyers)):
+            if crew.logs.used[0] + 2 * len(crew.tree.x) > len(crew.logs.slot):  # a sample may be due and nearest
+                return r
+            if team.active[r]:
+                standing = self._standing[r]
+                run = (k - standing.plan.first) // standing.plan.run
+                team.consumed[r] = consume_planned(
+                    crew.tree, crew.belief, crew.logs, r, k, team.position[r], team.alpha[r], crew.quantum, crew.space,
+                    standing.dues, run,
+                )  # fmt: skip
+        return len(self._flyers)
+
+    def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
+        """Note who was heard, pass on who is lost, and look for news."""
+        knowledge = self._knowledge
+        changed = knowledge.hear(k, sender, receiver, crew.team.position)
+        changed |= knowledge.miss(k, self._expected_in_range(k, crew))
+        self._renew |= changed
+        if k % NEWS_INTERVAL_STEPS == 0:
+            for r in np.flatnonzero(crew.team.active & ~self._renew):
+                self._renew[r] = self._gone(int(r), k + 1, crew) > GONE_STEPS * self._alpha[r]
+
+    def _plan_together(self, k: int, crew: Crew) -> None:
+        """The plan that all find before take-off."""
+        slots = np.flatnonzero(crew.belief.weight[0] > 0)
+        states = [crew.team.state[r, : len(flyer.problem.Q)].copy() for r, flyer in enumerate(self._flyers)]
+        steps = [int(n) - k for n in self._n_steps]
+        places, weights = _places(crew.tree, slots), crew.belief.weight[0, slots]
+        plans, demand = plan_team(self._flyers, k, states, steps, places, weights, self._effort)
+        self._standing = [Standing(p, dues_of(p, demand, slots), x) for p, x in zip(plans, states, strict=True)]
+        self._common = np.full((int(self._n_steps.max()) + 1, len(plans), 2), np.nan)
+        self._common[0] = crew.team.position
+        for r, (flyer, plan) in enumerate(zip(self._flyers, plans, strict=True)):
+            self._common[1 : plan.n_steps + 1, r] = plan.track.state[:, list(flyer.position_states)]
+
+    def _plan_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
+        """Plan for agent r itself if there is a reason."""
+        flyer, standing = self._flyers[r], self._standing[r]
+        if self._renew[r]:
+            self._renew[r] = False
+            self._divide_anew(r, k, state, crew)
+        elif np.linalg.norm(position_of(flyer, state) - position_of(flyer, standing.expected(k))) > DRIFT_M:
+            self._follow_anew(r, k, state, crew)
+
+    def _follow_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
+        """The same samples from where the agent is now, if it can still reach them so."""
+        flyer, plan = self._flyers[r], self._standing[r].plan
+        slots, owed = _owed(self._standing[r].dues, (k - plan.first) // plan.run, plan.run, k - plan.first)
+        weight = np.minimum(owed, np.maximum(crew.belief.weight[r, slots], 0.0))
+        kept = weight > 0
+        if not kept.any():
+            self._divide_anew(r, k, state, crew)
+            return
+        demand = demand_of(_places(crew.tree, slots[kept]), weight[kept], self._effort.cells)
+        done = k - plan.first
+        goals, guess = plan.goals[done:], plan.track.input[done:]
+        renewed = fly_and_match(flyer, k, state, goals, guess, demand, demand.weight, self._effort)
+        renewed = improve(flyer, k, state, renewed, demand, demand.weight, 1, self._effort)
+        self._stand(r, renewed, demand, slots[kept], state)
+
+    def _divide_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
+        """Divide what agent r believes to remain among those it knows to fly; plan for its own part."""
+        flying = self._knowledge.flying(r) & (self._n_steps > k)
+        flying[r] = True
+        members = np.flatnonzero(flying)
+        sites = self._knowledge.positions(r, k, self._common)
+        sites[r] = position_of(self._flyers[r], state)
+        slots = np.flatnonzero(crew.belief.weight[r] > 0)
+        demand = demand_of(_places(crew.tree, slots), crew.belief.weight[r, slots], self._effort.cells)
+        capacity = self._alpha[members] * (self._n_steps - k)[members].astype(np.float64)
+        part = divide(sites[members], capacity, demand)[int(np.searchsorted(members, r))]
+        # A team that has become too small serves everything in part, not the nearest in full: W2 is of the whole map.
+        part = part * min(1.0, capacity.sum() / demand.weight.sum())
+        steps = int(self._n_steps[r]) - k
+        plan = plan_alone(self._flyers[r], k, state, steps, demand, part, self._effort)
+        self._stand(r, plan, demand, slots, state)
+
+    def _stand(self, r: int, plan: Plan, demand: Demand, slots: Longs, state: Floats) -> None:
+        self._standing[r] = Standing(plan, dues_of(plan, demand, slots), state.copy())
+        self.n_plans += 1
+
+    def _gone(self, r: int, k: int, crew: Crew) -> float:
+        """Mass agent r was to serve from step k on that it believes to be served."""
+        plan = self._standing[r].plan
+        slots, owed = _owed(self._standing[r].dues, (k - plan.first) // plan.run, plan.run, k - plan.first)
+        return float(np.maximum(0.0, owed - np.maximum(crew.belief.weight[r, slots], 0.0)).sum())
+
+    def _expected_in_range(self, k: int, crew: Crew) -> Flags:
+        """Whom each agent should have heard after step k, by the common plan, shape (L, L)."""
+        if k + 1 >= len(self._common):
+            return np.zeros((len(self._flyers),) * 2, np.bool_)
+        away = crew.team.position[:, None] - self._common[k + 1][None]
+        near = (away**2).sum(axis=2) < (SURE_RANGE * self._comm_range) ** 2  # NaN: not expected anywhere
+        on_air = k < self._n_steps
+        return np.asarray(near & on_air[:, None] & on_air[None] & ~np.eye(len(near), dtype=np.bool_))
+
+
+class TeamKnowledge:
+    """What each agent knows of the others: when and where it last heard them, first or second hand; who is lost."""
+
+    def __init__(self, n_agents: int) -> None:
+        self._heard: Ints = np.full((n_agents, n_agents), -1, np.int32)
+        """Step of the last word of each agent, as known to each."""
+        self._times_lost: Ints = np.zeros((n_agents, n_agents), np.int32)
+        """Odd while lost: merging takes the larger."""
+        self._silent: Ints = np.zeros((n_agents, n_agents), np.int32)
+        self._track: list[Floats] = []
+
+    def hear(self, k: int, sender: Ints, receiver: Ints, position: Floats) -> Flags:
+        """Take in the messages of step k; returns who learned of a change in the team."""
+        self._track.append(position.copy())
+        before = self._times_lost & 1
+        posted, lost = self._heard.copy(), self._times_lost.copy()
+        np.maximum.at(self._heard, receiver, posted[sender])
+        np.maximum.at(self._times_lost, receiver, lost[sender])
+        self._heard[receiver, sender] = k
+        self._silent[receiver, sender] = -1
+        self._silent += 1
+        back = self._times_lost[receiver, sender] & 1 == 1
+        self._times_lost[receiver[back], sender[back]] += 1
+        return np.asarray((before != self._times_lost & 1).any(axis=1))
+
+    def miss(self, k: int, expected: Flags) -> Flags:
+        """Hold for lost who was expected and silent for too long; returns who came to know of one."""
+        self._silent[~expected] = 0
+        lost = (self._silent >= SILENT_STEPS) & (self._times_lost & 1 == 0)
+        self._times_lost[lost] += 1
+        return np.asarray(lost.any(axis=1))
+
+    def flying(self, r: int) -> Flags:
+        """Whom agent r does not hold for lost."""
+        return np.asarray(self._times_lost[r] & 1 == 0)
+
+    def positions(self, r: int, k: int, common: Floats) -> Floats:
+        """Where agent r last heard each other, and where the common plan has those it never heard, shape (L, 2)."""
+        heard = self._heard[r]
+        track = np.array(self._track)
+        last = track[np.maximum(heard, 0), np.arange(len(heard))] if len(track) else common[min(k, len(common) - 1)]
+        planned = common[min(k, len(common) - 1)]
+        return np.where((heard >= 0)[:, None] | np.isnan(planned), last, planned)
+
+
+def _places(tree: SampleTree, slots: Longs) -> Floats:
+    return np.column_stack([tree.x[slots], tree.y[slots]])
+
+
+def dues_of(plan: Plan, demand: Demand, slots: Longs) -> Dues:
+    """Entries of a plan brought from cells to the samples in them.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    demand : Demand
+        The demand its cells belong to.
+    slots : ndarray of int64, shape (N,)
+        Slot of each sample of the demand.
+
+    Returns
+    -------
+    dues : Dues
+    """
+    order = np.argsort(demand.cell, kind="stable")
+    count = np.bincount(demand.cell, minlength=len(demand.weight))
+    begin = np.cumsum(count) - count
+    n = count[plan.cell]
+    entry = np.repeat(np.arange(len(n)), n)
+    within = np.arange(len(entry)) - np.repeat(np.cumsum(n) - n, n)
+    sample = order[begin[plan.cell[entry]] + within]
+    runs = -(-plan.n_steps // plan.run)
+    length = np.minimum(plan.run, plan.n_steps - plan.run * np.arange(runs))
+    point = plan.point[entry]
+    first = np.searchsorted(point, np.arange(runs + 1)).astype(np.int64)
+    amount = plan.amount[entry] * demand.share[sample] / length[point]
+    return Dues(first, slots[sample].astype(np.int32), amount)
+
+
+def _owed(dues: Dues, run: int, run_length: int, done: int) -> tuple[Longs, Floats]:
+    """Slots and masses still to be served from step `done` of the plan on; the run begun counts in part."""
+    first = dues.first[run]
+    steps = np.full(len(dues.slot) - first, float(run_length))
+    steps[: dues.first[min(run + 1, len(dues.first) - 1)] - first] -= done - run * run_length
+    slots, place = np.unique(dues.slot[first:], return_inverse=True)
+    return slots.astype(np.int64), np.asarray(np.bincount(place, dues.amount[first:] * steps, len(slots)), np.float64)
+
+
+@compiled
+def consume_planned(
+    tree: SampleTree,
+    belief: Belief,
+    logs: Logs,
+    agent: int,
+    step: int,
+    position: Floats,
+    alpha: float,
+    quantum: float,
+    space: SearchSpace,
+    dues: Dues,
+    run: int,
+) -> float:
+    """Consume what a plan assigns to this step, as far as the agent believes it to remain; then the nearest.
+
+    Parameters
+    ----------
+    tree, belief, logs, agent, step, position, alpha, quantum, space
+        As for `d2oc.control.weight_update.consume`.
+    dues : Dues
+        What the agent is to serve.
+    run : int
+        Run of the plan that holds this step.
+
+    Returns
+    -------
+    consumed : float
+        Mass consumed, at most alpha.
+    """
+    weight, alive = belief.weight[agent], belief.alive[agent]
+    open_batch(logs, agent, step)
+    consumed = 0.0
+    for i in range(dues.first[run], dues.first[run + 1]):
+        consumed += _consume_from(
+            weight, alive, logs, agent, step, dues.slot[i], min(dues.amount[i], alpha - consumed), quantum
+        )
+    if alpha - consumed > TOP_UP_SHARE * alpha:
+        n, _ = nearest_mass(tree, weight, alive, position[0], position[1], alpha - consumed, False, space)
+        for i in range(n):
+            consumed += _consume_from(weight, alive, logs, agent, step, space.found[i], space.amount[i], quantum)
+    belief.total[agent] -= int(consumed / quantum)
+    belief.version[agent, agent] = step + 1
+    return consumed
+
+
+@compiled
+def _consume_from(
+    weight: Floats, alive: Counts, logs: Logs, agent: int, step: int, slot: int, wanted: float, quantum: float
+) -> float:
+    amount = np.floor(min(wanted, max(weight[slot], 0.0)) / quantum) * quantum
+    if amount > 0.0:
+        after = weight[slot] - amount
+        lower_weight(weight, alive, slot, after)
+        write_entry(logs, agent, step, slot, amount, after)
+    return amount
