@@ -132,9 +132,9 @@ def run(
     from d2oc.scenario import load_scenario
 
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
-    folder = _run_folder(loaded, out, overwrite)
+    folder = out or _run_folder(loaded)
     with _progress(loaded.name, silent=quiet or as_json) as on_progress:
-        record = simulate(loaded, out=folder, on_progress=on_progress)
+        record = simulate(loaded, out=folder, overwrite=overwrite, on_progress=on_progress)
     summary = _summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:
@@ -147,13 +147,8 @@ def run(
         raise typer.Exit(INTERRUPTED)
 
 
-def _run_folder(scenario: Scenario, out: Path | None, overwrite: bool) -> Path:
-    from d2oc.record import remove_record
-
-    if out is not None:
-        if overwrite:
-            remove_record(out)
-        return out
+def _run_folder(scenario: Scenario) -> Path:
+    """Folder of a run that asks for none: named after scenario and seed, numbered when that exists."""
     base = Path("runs") / f"{_as_file_name(scenario.name)}-seed{scenario.seed}"
     folder, number = base, 2
     while folder.exists():

@@ -33,6 +33,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _field(scenario)
     yield from _density(scenario)
     yield from _team(scenario)
+    yield from _law(scenario)
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
@@ -125,6 +126,18 @@ def _team(scenario: Scenario) -> Iterator[str]:
         yield f"team.start_m has {len(team.start_m)} places, but the team has {n_agents} agents"
     if scenario.mission.order == "sequential" and n_agents > MOST_IN_SEQUENCE:
         yield f'mission.order = "sequential" allows at most {MOST_IN_SEQUENCE} agents, not {n_agents}; use "parallel"'
+
+
+def _law(scenario: Scenario) -> Iterator[str]:
+    law = scenario.control.law
+    if law == "mission-plan" and scenario.mission.order == "sequential":
+        yield 'mission.order = "sequential" goes with control.law = "closed-form" only; use "parallel"'
+    for i, group in enumerate(scenario.team.groups):
+        if group.control is not None and group.control.law != law:
+            yield (
+                f'team.groups[{i}].control.law = "{group.control.law}" must be that of the team, '
+                f'control.law = "{law}": a team flies one law'
+            )
 
 
 def _mission(scenario: Scenario) -> Iterator[str]:

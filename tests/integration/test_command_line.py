@@ -99,6 +99,17 @@ def test_a_record_is_not_replaced_unless_asked(d2oc, flown):
     (folder / "notes.txt").unlink()
 
 
+def test_a_record_is_not_removed_for_a_mission_that_cannot_be_flown(here, flown):
+    folder, _ = flown
+    before = load_record(folder).digest()
+    unstable = ("control.terminal_cost=none", "control.horizon_steps=1")
+    changes = [word for change in unstable for word in ("--set", change)]
+    code, _, err = here("run", "published_six_drones", *changes, "--out", str(folder), "--overwrite")
+    assert code == 2
+    assert "makes the closed loop unstable" in err
+    assert load_record(folder).digest() == before
+
+
 def test_run_prints_a_table_and_numbers_its_folders(d2oc, tmp_path):
     (tmp_path / "runs" / "six_drones-seed1").mkdir(parents=True)
     result = d2oc("run", "six_drones", "--set", "mission.duration_s=1", cwd=tmp_path)

@@ -268,6 +268,13 @@ BROKEN = [
         "[[team.groups]]\nn_agents = 2\nduration_s = 0.01",
         "team.groups[0].duration_s = 0.01 s must be at least one mission.time_step_s = 0.2 s",
     ),
+    # the law
+    (
+        "n_agents = 3",
+        '[[team.groups]]\nn_agents = 2\ncontrol = {law = "mission-plan"}',
+        'team.groups[0].control.law = "mission-plan" must be that of the team, control.law = "closed-form": '
+        "a team flies one law",
+    ),
     # the data
     (
         MIXTURE,
@@ -298,6 +305,17 @@ def test_a_mistake_ends_in_its_sentence(tmp_path, old, new, sentence):
     with pytest.raises(ScenarioError) as error:
         load_scenario(path)
     assert str(error.value) == f"{path}: {sentence.replace('{folder}', str(tmp_path))}"
+
+
+def test_a_plan_of_the_whole_mission_is_flown_in_parallel_only(tmp_path):
+    path = tmp_path / "plot.toml"
+    text = VALID.replace("horizon_steps", 'law = "mission-plan"\nhorizon_steps')
+    path.write_text(text.replace("time_step_s", 'order = "sequential"\ntime_step_s'))
+    with pytest.raises(ScenarioError) as error:
+        load_scenario(path)
+    assert str(error.value) == (
+        f'{path}: mission.order = "sequential" goes with control.law = "closed-form" only; use "parallel"'
+    )
 
 
 def test_the_unbroken_scenario_loads(tmp_path):
