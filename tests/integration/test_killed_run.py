@@ -19,8 +19,8 @@ from d2oc.record import TABLES, load_record
 from d2oc.scenario import load_scenario
 
 MISSION = (
-    "six_drones", "--seed", "5", "--set", "mission.duration_s=20000", "--set", "team.n_agents=24", "--set",
-    "sampling.n_samples=500", "--set", "sampling.method=random",
+    "six_drones", "--seed", "5", "--set", "mission.duration_s=20000", "--set",
+    "sampling.n_samples=60", "--set", "sampling.method=random",
 )  # fmt: skip
 """100,000 steps: too many to end before it is stopped."""
 
@@ -57,7 +57,7 @@ def test_a_killed_run_is_a_record_up_to_its_last_part(killed):
     whole_parts = len(list((killed / "parts").glob("trajectory-*.parquet")))
     assert whole_parts >= 3
     assert record.n_ticks > 3
-    assert len(record.trajectory["tick"]) == 24 * record.n_ticks
+    assert len(record.trajectory["tick"]) == 6 * record.n_ticks
 
 
 def test_its_ticks_are_those_of_a_run_that_was_not_killed(killed):
