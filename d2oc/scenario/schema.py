@@ -22,7 +22,7 @@ class Table(BaseModel):
 
 
 class NoFlyZoneTable(Table):
-    """`[[field.no_fly_zones]]`: a polygon where no drone may be and nothing is treated."""
+    """`[[field.no_fly_zones]]`: a polygon where nothing is treated; the laws do not steer around it yet."""
 
     name: str = "zone"
     """Name used in messages."""
@@ -40,7 +40,7 @@ class FieldTable(Table):
     boundary_m: Ring | None = None
     """Corners `[[x, y], ...]` of a polygon, instead of width and height. [m]"""
     no_fly_zones: tuple[NoFlyZoneTable, ...] = ()
-    """Polygons inside the field that nobody enters or treats."""
+    """Polygons inside the field where nothing is treated."""
 
 
 class MixtureComponent(Table):
