@@ -17,7 +17,7 @@ from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
-from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick
+from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
@@ -42,6 +42,7 @@ def simulate(
     scenario: Scenario,
     *,
     out: str | Path | None = None,
+    overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Record:
     """Fly a mission.
@@ -52,6 +53,8 @@ def simulate(
         What `load_scenario` gives.
     out : str or Path, optional
         Run folder, written as the mission goes; None keeps the record in memory.
+    overwrite : bool
+        Replace a record that stands there, once it is certain that the scenario can be flown.
     on_progress : callable, optional
         Called now and then while the mission runs.
 
@@ -72,6 +75,8 @@ def simulate(
     setup = _team_setup(scenario, field, samples, kinds)
     header = _header(scenario, field, samples, setup)
     folder = None if out is None else Path(out)
+    if folder is not None and overwrite:
+        remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
     runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
     mission = _Mission(runtime, writer, header.n_steps, on_progress)

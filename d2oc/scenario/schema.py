@@ -262,7 +262,7 @@ class AssignmentTable(Table):
 class RadioTable(Table):
     """`[radio]`: who hears whom."""
 
-    comm_range_m: NotNegative | Limit = 25.0
+    comm_range_m: Annotated[float, Field(ge=0)] = 25.0
     """Agents closer than this exchange what they know; inf reaches everyone, 0 nobody. [m]"""
 
 
@@ -291,7 +291,7 @@ def _without_infinity(schema: Any) -> Any:
 class Scenario(Table):
     """A mission: field, reference density, team, vehicle, control, radio and duration."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=100)]
     """Short name, used for the run folder."""
     description: str = ""
     """One sentence for people."""
