@@ -11,7 +11,7 @@ solved apart, unless a half-plane that binds couples them.
 
 In the cost, standing still (see `standing_cost`) costs 1, and every limit is 1: then the multipliers of the
 soft limits add up to at most (J of a plan strictly inside its limits - J) / (the share of the limits this plan leaves
-free) [1]_. Hence the penalty's weight of 10^4: exact as soon as some plan leaves 10^-4 of the limits free.
+free) [1]_. Hence the penalty's weight of 10^3: exact as soon as some plan leaves 10^-3 of the limits free.
 
 References
 ----------
@@ -27,12 +27,13 @@ import numpy as np
 from d2oc.arrays import Floats, Ints
 from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constraint_rows import columns
+from d2oc.control.half_planes import HalfPlanes, no_half_planes
 from d2oc.control.limit_rows import POLYGON_SIDES, limit_rows
-from d2oc.control.program import HalfPlanes, Plan, Program, intrusion, no_half_planes
+from d2oc.control.program import Plan, Program, intrusion
 from d2oc.control.stopping import stopping_problem
 from d2oc.vehicles.linear import LinearModel
 
-PENALTY = 1e4
+PENALTY = 1e3
 """Cost of exceeding a limit by all of it, in units of the cost of standing still; per metre for half-planes."""
 
 TOLERANCE_M = 1e-6

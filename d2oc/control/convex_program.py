@@ -13,18 +13,18 @@ import numpy as np
 from d2oc.arrays import Floats
 from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constrained import PENALTY
+from d2oc.control.half_planes import HalfPlanes, no_half_planes
 from d2oc.control.limit_rows import POLYGON_SIDES, limit_rows
-from d2oc.control.program import HalfPlanes, end_weight, no_half_planes, standing_cost
+from d2oc.control.program import end_weight, standing_cost
 from d2oc.errors import MissingExtraError
 from d2oc.vehicles.linear import LinearModel
 
 try:
-    import cvxpy as cp
+    import cvxpy
 except ImportError as missing:
     raise MissingExtraError("stating the control problem in cvxpy needs cvxpy", "convex") from missing
 
-NO_HALF_PLANE_M = 1e6
-"""Offset that stands for "no half-plane": a parameter cannot be infinite. [m]"""
+cp: Any = cvxpy  # its functions carry no types
 
 
 class Optimum(NamedTuple):
@@ -71,7 +71,7 @@ class ConvexProgram:
         self._input_root = [cp.Parameter((m, m)) for _ in range(horizon)]
         self._pull = cp.Parameter((horizon, n))
         self._normal = [cp.Parameter((n_half_planes, n)) for _ in range(horizon)] if n_half_planes else []
-        self._offset = cp.Parameter((horizon, n_half_planes)) if n_half_planes else None
+        self._offset: Any = cp.Parameter((horizon, n_half_planes)) if n_half_planes else None
         self._hard = np.zeros(n_half_planes, np.bool_)
         self._program = self._state()
 
@@ -174,9 +174,11 @@ class ConvexProgram:
         if (planes.hard != self._hard).any():  # which rules are hard is part of the statement
             self._hard = planes.hard.copy()
             self._program = self._state()
-        self._offset.value = np.minimum(planes.offset, NO_HALF_PLANE_M)
-        for parameter, normal in zip(self._normal, planes.normal, strict=True):
-            parameter.value = normal @ self._problem.C
+        # A parameter cannot be infinite: "no half-plane" is stated as 0 <= 1.
+        is_there = np.isfinite(planes.offset)
+        self._offset.value = np.where(is_there, planes.offset, 1.0)
+        for h, parameter in enumerate(self._normal):
+            parameter.value = is_there[h, :, None] * planes.normal[h] @ self._problem.C
 
 
 def _root(weight: Floats) -> Floats:

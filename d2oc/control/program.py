@@ -12,23 +12,8 @@ from d2oc.control.active_set import ActiveSetSolver, Quadratic
 from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
 from d2oc.control.condensing import Condensed, condense, condensed, predict
 from d2oc.control.constraint_rows import Columns, Rows, constraint_rows, fill_rows, mark_active, read_active
+from d2oc.control.half_planes import HalfPlanes
 from d2oc.control.limit_rows import LimitRows
-
-
-class HalfPlanes(NamedTuple):
-    r"""P half-planes :math:`a \cdot p_h \le b` on the position at each of the steps 1 to H."""
-
-    normal: Floats
-    """Outward normals a of length one, shape (H, P, 2)."""
-    offset: Floats
-    """Offsets b, shape (H, P); inf: no half-plane. [m]"""
-    hard: Flags
-    """Whether half-plane p is hard, shape (P,)."""
-
-
-def no_half_planes(horizon: int) -> HalfPlanes:
-    """The whole plane."""
-    return HalfPlanes(np.zeros((horizon, 0, 2)), np.zeros((horizon, 0)), np.zeros(0, np.bool_))
 
 
 class Plan(NamedTuple):
@@ -111,8 +96,8 @@ class Program:
         """
         (inputs, states), active = self.empty_plan(), np.zeros_like(guess)
         _prepare(
-            self._blocks, self._problem.alpha, self._end_weight, k, state, goals, self._condensed, self._rows, self._problem.C,
-            half_planes.normal, half_planes.offset, half_planes.hard, guess.ravel(),
+            self._blocks, self._problem.alpha, self._end_weight, k, state, goals, self._condensed, self._rows,
+            self._problem.C, half_planes.normal, half_planes.offset, half_planes.hard, guess.ravel(),
         )  # fmt: skip
         iterations = 0
         found = []
@@ -137,9 +122,17 @@ class Program:
 def whole(problem: TrackingProblem) -> Blocks:
     """A problem as one block."""
     n, m = problem.B.shape[1:]
-    parts = (problem.A, problem.B, problem.R, problem.M, problem.S, problem.P_end, problem.S_end)
-    states, inputs = np.arange(n, dtype=np.int32), np.arange(m, dtype=np.int32)
-    return Blocks(*(part[None] for part in parts), states[None], inputs[None])
+    return Blocks(
+        A=problem.A[None],
+        B=problem.B[None],
+        R=problem.R[None],
+        M=problem.M[None],
+        S=problem.S[None],
+        P_end=problem.P_end[None],
+        S_end=problem.S_end[None],
+        states=np.arange(n, dtype=np.int32)[None],
+        inputs=np.arange(m, dtype=np.int32)[None],
+    )
 
 
 @compiled
