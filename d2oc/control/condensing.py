@@ -88,7 +88,7 @@ def _respond(blocks: Blocks, g: int, k: int, state: Floats, free: Floats, respon
         columns = h * m
         for i in range(len(a)):
             total = 0.0
-            response[h, i, :columns] = 0.0
+            clear(response[h, i], columns)
             for j in range(len(a)):
                 factor = a[i, j]
                 if factor != 0.0:
@@ -96,7 +96,8 @@ def _respond(blocks: Blocks, g: int, k: int, state: Floats, free: Floats, respon
                     if h > 0:
                         add(factor, response[h - 1, j], response[h, i], columns)
             free[h, i] = total
-            response[h, i, columns : columns + m] = b[i]
+            for c in range(m):
+                response[h, i, columns + c] = b[i, c]
 
 
 @compiled
@@ -114,7 +115,7 @@ def _weigh(blocks: Blocks, g: int, k: int, goals: Floats, weight: float, into: C
         for i in range(n):
             slope = -pull[i, 0] * goals[h, 0] - pull[i, 1] * goals[h, 1]
             row = into.adjoint[now, i]
-            row[:columns] = 0.0
+            clear(row, columns)
             for j in range(n):
                 if cost[i, j] != 0.0:
                     slope += cost[i, j] * into.free[g, h, j]
@@ -140,7 +141,7 @@ def _project(
     for i in range(m):
         row = h * m + i
         gradient[row] = 0.0
-        hessian[row, : h * m] = 0.0
+        clear(hessian[row], h * m)
         for c in range(m):
             hessian[row, h * m + c] = weight * r[i, c]
         for j in range(n):
@@ -150,6 +151,13 @@ def _project(
                 add(factor, adjoint[j], hessian[row], columns)
         for c in range(row):
             hessian[c, row] = hessian[row, c]
+
+
+@inlined
+def clear(target: Floats, count: int) -> None:
+    """The first entries of `target` zero."""
+    for c in range(count):
+        target[c] = 0.0
 
 
 @inlined

@@ -14,7 +14,7 @@ import numpy as np
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled, inlined
 from d2oc.control.closed_form import Blocks
-from d2oc.control.condensing import Condensed, add
+from d2oc.control.condensing import Condensed, add, clear
 from d2oc.control.limit_rows import LimitRows
 
 NO_BOUND = 1e30
@@ -180,7 +180,7 @@ def fill_rows(rows: Rows, into: Condensed, positions: Floats, normal: Floats, of
             if p >= 0:
                 _take_half_plane(rows, g, r, h, p, size, positions, normal, offset, hard)
             without_input = 0.0
-            rows.matrix[g, r, : (h + 1) * m] = 0.0
+            clear(rows.matrix[g, r], (h + 1) * m)
             for i in range(into.free.shape[2]):
                 factor = rows.coefficients[g, r, i]
                 if factor != 0.0:

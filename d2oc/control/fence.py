@@ -98,7 +98,7 @@ def _keep_out(
     anchor = np.empty((n_pieces, 2))
     blocked = np.zeros(n_pieces, np.bool_)
     for z in range(n_pieces):
-        anchor[z] = position
+        anchor[z, 0], anchor[z, 1] = position[0], position[1]
     for h in range(len(path)):
         for e in range(n_lines):
             every[e, 0], every[e, 1] = fence.normal[e, 0], fence.normal[e, 1]
@@ -107,17 +107,30 @@ def _keep_out(
             piece = fence.corner[fence.first[z] : fence.first[z + 1]]
             blocked[z] = blocked[z] or segment_meets(piece, anchor[z], path[h])
             if not blocked[z]:
-                anchor[z] = path[h]
+                anchor[z, 0], anchor[z, 1] = path[h, 0], path[h, 1]
             nx, ny, reach = support(piece, anchor[z])
             row = n_lines + z
             every[row, 0], every[row, 1], every[row, 2] = -nx, -ny, -(reach + margin)
         for i in range(len(every)):
             clearance[i] = every[i, 2] - every[i, 0] * path[h, 0] - every[i, 1] * path[h, 1]
-        chosen = np.argsort(clearance)[: normal.shape[1]]
-        chosen.sort()  # a half-plane keeps its place from step to step, which helps warm starts
-        for p in range(len(chosen)):
-            normal[h, p, 0], normal[h, p, 1] = every[chosen[p], 0], every[chosen[p], 1]
-            offset[h, p] = every[chosen[p], 2]
+        _take_nearest(every, clearance, normal[h], offset[h])
+
+
+@compiled
+def _take_nearest(every: Floats, clearance: Floats, normal: Floats, offset: Floats) -> None:
+    """Those with the least clearance, in their old order: a half-plane that keeps its place helps warm starts."""
+    taken = np.zeros(len(every), np.bool_)
+    for _ in range(min(len(offset), len(every))):
+        nearest = -1
+        for i in range(len(every)):
+            if not taken[i] and (nearest < 0 or clearance[i] < clearance[nearest]):
+                nearest = i
+        taken[nearest] = True
+    p = 0
+    for i in range(len(every)):
+        if taken[i]:
+            normal[p, 0], normal[p, 1], offset[p] = every[i, 0], every[i, 1], every[i, 2]
+            p += 1
 
 
 @compiled
