@@ -29,7 +29,7 @@ from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constraint_rows import columns
 from d2oc.control.half_planes import HalfPlanes, no_half_planes
 from d2oc.control.limit_rows import POLYGON_SIDES, limit_rows
-from d2oc.control.program import Plan, Program, intrusion
+from d2oc.control.program import NOT_FINITE, Plan, Program, intrusion
 from d2oc.control.stopping import stopping_problem
 from d2oc.vehicles.linear import LinearModel
 
@@ -40,7 +40,7 @@ TOLERANCE_M = 1e-6
 """A hard half-plane violated by less counts as met. [m]"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Solved:
     """A command that is optimal within the limits."""
 
@@ -62,7 +62,7 @@ class Solved:
     """Always empty."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Infeasible:
     """No command meets the hard limits and half-planes, or the solver failed: the fallback brakes."""
 
@@ -154,8 +154,6 @@ class ConstrainedStep:
         result : Solved or Infeasible
             Never an exception from the solver.
         """
-        if not (_all_finite(state) and _all_finite(goals)):
-            return self._rest("the state or a goal is not a finite number")
         guess = self._one_step_on(start)
         # The optimum without half-planes is the optimum with them if it happens to meet them.
         plan = self._free.solve(k, state, goals, self._no_planes, guess)
@@ -176,6 +174,8 @@ class ConstrainedStep:
         return np.concatenate([start[1:], start[-1:]])
 
     def _judge(self, k: int, state: Floats, plan: Plan, planes: HalfPlanes) -> StepResult:
+        if plan.reason == NOT_FINITE:
+            return self._rest(plan.reason)
         if plan.reason:
             return self._brake(k, state, plan.reason, plan.iterations)
         depth = 0.0
@@ -206,7 +206,3 @@ class ConstrainedStep:
 def _well_formed(planes: HalfPlanes) -> bool:
     """Normals are finite, offsets are finite or +inf."""
     return bool(np.isfinite(planes.normal).all() and (planes.offset > -np.inf).all())
-
-
-def _all_finite(array: Floats) -> bool:
-    return bool(np.isfinite(array).all())

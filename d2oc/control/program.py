@@ -15,6 +15,8 @@ from d2oc.control.constraint_rows import Columns, Rows, constraint_rows, fill_ro
 from d2oc.control.half_planes import HalfPlanes
 from d2oc.control.limit_rows import LimitRows
 
+NOT_FINITE = "the state or a goal is not a finite number"
+
 
 class Plan(NamedTuple):
     """What a program found."""
@@ -70,6 +72,8 @@ class Program:
         self._condensed = condensed(blocks, horizon)
         self._end_weight = end_weight(problem)
         self._shape = (horizon, problem.B.shape[2]), (horizon, problem.B.shape[1])
+        self._found = np.zeros_like(self._condensed.gradient)
+        self._multiplier = np.zeros_like(rows.high)
         self._solvers = [
             ActiveSetSolver(Quadratic(*parts), penalty)
             for parts in zip(
@@ -95,21 +99,22 @@ class Program:
         plan : Plan
         """
         (inputs, states), active = self.empty_plan(), np.zeros_like(guess)
-        _prepare(
+        is_finite = _prepare(
             self._blocks, self._problem.alpha, self._end_weight, k, state, goals, self._condensed, self._rows,
             self._problem.C, half_planes.normal, half_planes.offset, half_planes.hard, guess.ravel(),
         )  # fmt: skip
+        if not is_finite:
+            return Plan(inputs, states, active, 0, 0.0, NOT_FINITE)
         iterations = 0
-        found = []
-        for solver in self._solvers:
+        for g, solver in enumerate(self._solvers):
             solution = solver.solve()
             iterations += solution.iterations
             if solution.reason:
                 return Plan(inputs, states, active, iterations, 0.0, solution.reason)
-            found.append(solution)
+            self._found[g], self._multiplier[g] = solution.inputs, solution.multiplier
         excess = _finish(
             self._condensed, self._blocks, self._rows.place,
-            np.stack([solution.inputs for solution in found]), np.stack([solution.multiplier for solution in found]),
+            self._found, self._multiplier,
             self._limits.input_each, self._limits.input_norm, self._limits.state_rows, inputs, states, active.ravel(),
         )  # fmt: skip
         return Plan(inputs, states, active, iterations, excess, "")
@@ -179,15 +184,21 @@ def _prepare(
     offset: Floats,
     hard: Flags,
     guess: Ints,
-) -> None:
-    """Everything the solvers need."""
-    x, y = 0.0, 0.0
+) -> bool:
+    """Everything the solvers need; False if the state or a goal is not a finite number."""
+    x, y, total = 0.0, 0.0, 0.0
     for i in range(len(state)):
         x += positions[0, i] * state[i]
         y += positions[1, i] * state[i]
+        total += abs(state[i])
+    for h in range(len(goals)):
+        total += abs(goals[h, 0]) + abs(goals[h, 1])
+    if not np.isfinite(total):
+        return False
     condense(blocks, k, state, goals, 1.0 / standing_cost(alpha, end_weight, x, y, goals), into)
     fill_rows(rows, into, positions, normal, offset, hard)
     mark_active(rows, guess)
+    return True
 
 
 @compiled
