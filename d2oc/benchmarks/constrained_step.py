@@ -1,9 +1,9 @@
 """What one constrained control step costs, beside the same problem stated in cvxpy and solved in the same run.
 
 The time-varying 8-state quadrotor with limits on torque, speed, tilt and tilt rate; a tank drains, so every matrix is
-new at each step. It chases goals that move now and then, so that limits bind at most steps. With half-planes, three of
-them around a corner that most goals lie beyond couple the axes. Each step counts at its fastest of all runs, so that a busy
-machine spoils less; the ratio compares whole runs that alternate with cvxpy, which a busy machine slows alike.
+new at each step. It chases goals that move now and then, so that limits bind at most steps. With half-planes, three
+around a corner that most goals lie beyond couple the axes. Each step counts at its fastest of all runs, so that a
+busy machine spoils less; the ratio compares whole runs that alternate with cvxpy, which a busy machine slows alike.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ The cost of :mod:`d2oc.control.closed_form`, with
 The states are eliminated and a dual active-set method solves for the inputs. Axes that do not act on each other are
 solved apart, unless a half-plane that binds couples them.
 
-In the cost, standing still (see `standing_cost`) costs 1, and every limit is 1: then the multipliers of the
-soft limits add up to at most (J of a plan strictly inside its limits - J) / (the share of the limits this plan leaves
-free) [1]_. Hence the penalty's weight of 10^3: exact as soon as some plan leaves 10^-3 of the limits free.
+The cost is scaled so that standing still costs 1 (see `standing_cost`), and every limit is 1. The multipliers of the
+soft limits then add up to at most (cost of a plan strictly inside its limits - least cost) / (the share of the limits
+this plan leaves free) [1]_. Hence the penalty's weight of 10^3: it is exact, and soft limits are met, as soon as some
+plan that costs no more than standing still leaves 10^-3 of each limit free (of half-planes: 10^-3 m).
 
 References
 ----------
@@ -120,8 +121,15 @@ class ConstrainedStep:
         limits = limit_rows(model, sides)
         held = columns(limits, n_half_planes)
         self._shape = (horizon, held.half_planes)
+        self._state = np.zeros(model.n_states)
+        self._goals = np.zeros((horizon, 2))
         self._nowhere = np.zeros((horizon, 2))
         self._no_planes = no_half_planes(horizon)
+        self._planes = HalfPlanes(
+            np.zeros((horizon, n_half_planes, 2)),
+            np.zeros((horizon, n_half_planes)),
+            np.zeros(n_half_planes, np.bool_),
+        )
         self._free = Program(problem, limits, horizon, 0, held, penalty)
         self._stop = Program(stopping_problem(problem, model), limits, horizon, 0, held, penalty)
         self._fenced = Program(problem, limits, horizon, n_half_planes, held, penalty) if n_half_planes else self._free
@@ -147,52 +155,64 @@ class ConstrainedStep:
         half_planes : HalfPlanes, optional
             At most as many as the memory was allocated for.
         start : ndarray of int32, shape (H, c), optional
-            `active_set` of the last result; a guess that makes the solution faster, not different.
+            `active_set` of the last result; a guess that may make the solution faster, not different.
 
         Returns
         -------
         result : Solved or Infeasible
             Never an exception from the solver.
         """
+        self._state[:], self._goals[:] = state, goals
         guess = self._one_step_on(start)
         # The optimum without half-planes is the optimum with them if it happens to meet them.
-        plan = self._free.solve(k, state, goals, self._no_planes, guess)
+        plan = self._free.solve(k, self._state, self._goals, self._no_planes, guess)
         if half_planes is None or plan.reason:
-            return self._judge(k, state, plan, self._no_planes)
-        if not _well_formed(half_planes):
-            return self._brake(k, state, "a half-plane is not made of finite numbers", plan.iterations)
-        if intrusion(half_planes.normal, half_planes.offset, self._positions, plan.states) > 0.0:
+            return self._judge(k, plan, self._no_planes)
+        planes = self._held(half_planes)
+        if not _well_formed(planes):
+            return self._brake(k, "a half-plane is not made of finite numbers", plan.iterations)
+        if intrusion(planes.normal, planes.offset, self._positions, plan.states) > 0.0:
             before = plan.iterations
-            plan = self._fenced.solve(k, state, goals, half_planes, guess)
+            plan = self._fenced.solve(k, self._state, self._goals, planes, guess)
             plan = plan._replace(iterations=plan.iterations + before)
-        return self._judge(k, state, plan, half_planes)
+        return self._judge(k, plan, planes)
+
+    def _held(self, half_planes: HalfPlanes) -> HalfPlanes:
+        """Half-planes in the memory set aside for them; the rest of it says "no half-plane"."""
+        count = len(half_planes.hard)
+        if count > self.n_half_planes:
+            raise ValueError(f"{count} half-planes a step, memory was set aside for {self.n_half_planes}")
+        self._planes.normal[:, :count] = half_planes.normal
+        self._planes.offset[:, :count] = half_planes.offset
+        self._planes.offset[:, count:] = np.inf
+        self._planes.hard[:count] = half_planes.hard
+        return self._planes
 
     def _one_step_on(self, start: Ints | None) -> Ints:
         """The active set of the last step, seen from one step later."""
-        if start is None:
+        if start is None or start.shape != self._shape:
             return np.zeros(self._shape, np.int32)
         return np.concatenate([start[1:], start[-1:]])
 
-    def _judge(self, k: int, state: Floats, plan: Plan, planes: HalfPlanes) -> StepResult:
+    def _judge(self, k: int, plan: Plan, planes: HalfPlanes) -> StepResult:
         if plan.reason == NOT_FINITE:
             return self._rest(plan.reason)
         if plan.reason:
-            return self._brake(k, state, plan.reason, plan.iterations)
-        depth = 0.0
-        if planes is not self._no_planes:
-            depth = intrusion(planes.normal, planes.offset, self._positions, plan.states)
-            if depth > TOLERANCE_M and self._hard_depth(plan, planes) > TOLERANCE_M:
-                reason = f"a hard half-plane is violated by {depth:.3g} m before any input moves the vehicle"
-                return self._brake(k, state, reason, plan.iterations)
-        return Solved(plan.inputs[0], plan.inputs, plan.states, plan.iterations, plan.active, plan.excess, depth)
+            return self._brake(k, plan.reason, plan.iterations)
+        if planes is self._no_planes:
+            return _solved(plan, 0.0)
+        depth = intrusion(planes.normal, planes.offset, self._positions, plan.states)
+        if depth > TOLERANCE_M and planes.hard.any():
+            of_hard = np.where(planes.hard, planes.offset, np.inf)
+            too_deep = intrusion(planes.normal, of_hard, self._positions, plan.states)
+            if too_deep > TOLERANCE_M:
+                reason = f"a hard half-plane is violated by {too_deep:.3g} m before any input moves the vehicle"
+                return self._brake(k, reason, plan.iterations)
+        return _solved(plan, depth)
 
-    def _hard_depth(self, plan: Plan, planes: HalfPlanes) -> float:
-        hard = planes.hard
-        return intrusion(planes.normal[:, hard], planes.offset[:, hard], self._positions, plan.states)
-
-    def _brake(self, k: int, state: Floats, reason: str, iterations: int) -> Infeasible:
+    def _brake(self, k: int, reason: str, iterations: int) -> Infeasible:
         """Come to rest within the limits of the vehicle, without half-planes."""
-        plan = self._stop.solve(k, state, self._nowhere, self._no_planes, np.zeros(self._shape, np.int32))
+        plan = self._stop.solve(k, self._state, self._nowhere, self._no_planes, np.zeros(self._shape, np.int32))
         if plan.reason:
             return self._rest(f"{reason}; braking: {plan.reason}")
         return Infeasible(plan.inputs[0], plan.inputs, plan.states, reason, iterations + plan.iterations)
@@ -201,6 +221,10 @@ class ConstrainedStep:
         """No input at all, when nothing better is known; what follows is not predicted."""
         inputs, states = self._free.empty_plan()
         return Infeasible(inputs[0], inputs, np.full_like(states, np.nan), reason)
+
+
+def _solved(plan: Plan, depth: float) -> Solved:
+    return Solved(plan.inputs[0], plan.inputs, plan.states, plan.iterations, plan.active, plan.excess, depth)
 
 
 def _well_formed(planes: HalfPlanes) -> bool:
