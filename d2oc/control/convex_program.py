@@ -6,6 +6,7 @@ limits on Euclidean norms as second-order cones. This is the one place that name
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class Optimum(NamedTuple):
     states: Floats
     """States 1 to H, shape (H, n)."""
     status: str
-    """`optimal`, or what cvxpy says instead; then inputs and states are NaN."""
+    """`optimal`, `optimal_inaccurate`, or what cvxpy says instead; then inputs and states are NaN."""
 
 
 class ConvexProgram:
@@ -143,7 +144,9 @@ class ConvexProgram:
         """
         self._set(k, state, goals, half_planes or no_half_planes(self._horizon))
         try:
-            self._program.solve(solver=solver, **settings)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": the status says so too
+                self._program.solve(solver=solver, **settings)
         except cp.error.SolverError as failure:
             return self._nothing(f"failed: {failure}")
         if self._u.value is None:

@@ -99,7 +99,6 @@ def test_equals_the_closed_form_when_no_limit_binds(vehicle, horizon):
     assert result.input == pytest.approx(result.inputs[0])
 
 
-@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 @pytest.mark.parametrize(("model", "problem", "horizon", "state", "goals"), list(cases()))
 def test_equals_cvxpy_with_binding_limits(model, problem, horizon, state, goals):
     result = ConstrainedStep(problem, model, horizon).solve(2, state, goals)
@@ -110,7 +109,6 @@ def test_equals_cvxpy_with_binding_limits(model, problem, horizon, state, goals)
     assert horizon == 1 or result.active_set.any()
 
 
-@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize(("vehicle", "room"), [(payload_quadrotor, 0.1), (spray_drone, 0.4)])
 def test_equals_cvxpy_with_binding_half_planes(vehicle, room, hard):
@@ -133,7 +131,6 @@ def test_equals_cvxpy_with_binding_half_planes(vehicle, room, hard):
     assert np.array_equal(step.solve(0, state, goals, far).inputs, free.inputs)
 
 
-@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 def test_equals_cvxpy_where_soft_limits_cannot_be_met():
     """Too fast, too tilted and on the wrong side of a half-plane: the penalty shares out what must be violated."""
     model, problem = payload_quadrotor(quadrotor_limits(torque=0.01))
@@ -149,7 +146,6 @@ def test_equals_cvxpy_where_soft_limits_cannot_be_met():
     assert np.abs(result.inputs - optimum.inputs).max() < 1e-6
 
 
-@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 def test_polygon_loses_little_against_the_exact_disc():
     model, problem = spray_drone()
     state, goals = np.zeros(4), np.tile([30.0, 18.0], (10, 1))
@@ -334,3 +330,35 @@ def test_an_answer_does_not_depend_on_earlier_ones():
     forward = [step.solve(*call).inputs for call in calls]
     backward = [step.solve(*call).inputs for call in calls[::-1]][::-1]
     assert np.array_equal(forward, backward)
+
+
+def test_infeasible_exactly_where_cvxpy_says_so():
+    model, problem = payload_quadrotor()
+    horizon, rng = 8, np.random.default_rng(8)
+    step, program = ConstrainedStep(problem, model, horizon, 3), oracle(problem, model, horizon, 3)
+    verdicts = []
+    for _ in range(25):
+        state = rng.normal(size=8) * np.array([5, 0.8, 0.1, 0.3] * 2)
+        normal = rng.normal(size=(3, 2))
+        normal /= np.linalg.norm(normal, axis=1)[:, None]
+        offset = normal @ state[[0, 4]] + rng.normal(0.3, 0.5, 3)
+        planes = HalfPlanes(
+            np.tile(normal, (horizon, 1, 1)), np.tile(offset, (horizon, 1)), np.array([True, True, False])
+        )
+        goals = np.tile(state[[0, 4]] + rng.normal(0, 5, 2), (horizon, 1))
+        result, optimum = step.solve(1, state, goals, planes), program(1, state, goals, planes)
+        assert isinstance(result, Infeasible) == optimum.status.startswith("infeasible")
+        verdicts.append(isinstance(result, Infeasible))
+    assert 5 < sum(verdicts) < 20
+
+
+def test_fewer_half_planes_than_there_is_room_for_are_fine_and_more_are_refused():
+    model, problem = spray_drone()
+    planes = HalfPlanes(np.tile([1.0, 0.0], (6, 1, 1)), np.full((6, 1), 0.5), np.array([False]))
+    goals = np.tile([9.0, 1.0], (6, 1))
+    exact = ConstrainedStep(problem, model, 6, 1).solve(0, np.zeros(4), goals, planes)
+    roomy = ConstrainedStep(problem, model, 6, 4).solve(0, np.zeros(4), goals, planes)
+    assert np.abs(exact.inputs - roomy.inputs).max() < 1e-9
+    assert exact.intrusion_m < 1e-7
+    with pytest.raises(ValueError, match="1 half-planes a step, memory was set aside for 0"):
+        ConstrainedStep(problem, model, 6).solve(0, np.zeros(4), goals, planes)
