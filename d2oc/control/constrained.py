@@ -87,7 +87,9 @@ StepResult = Solved | Infeasible
 class ConstrainedStep:
     """The constrained optimal control step of one kind of vehicle; all working memory is allocated here.
 
-    Answers depend on the arguments of `solve` alone, not on earlier calls.
+    Answers depend on the arguments of `solve` alone, not on earlier calls: agents with the same vehicle can share one.
+    It cannot be pickled: each process makes its own. Its arrays grow with H^2 (0.3 MB at H = 30, 3 MB at H = 100, twice
+    that with half-planes).
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import numpy as np
 from d2oc.arrays import Floats, Longs
 from d2oc.compiled import compiled
 from d2oc.control.convex_pieces import convex_pieces, hull_edges, pockets
-from d2oc.control.half_planes import HalfPlanes
+from d2oc.control.half_planes import HalfPlanes, contiguous
 from d2oc.field import Field
 
 
@@ -79,6 +79,7 @@ def keep_out(
     """
     normal, offset = np.zeros((len(path), count, 2)), np.full((len(path), count), np.inf)
     n_all = len(fence.normal) + len(fence.first) - 1
+    position, path = contiguous(position), contiguous(path)
     _keep_out(fence, position, path, margin, normal, offset, np.empty((n_all, 3)), np.empty(n_all))
     return HalfPlanes(normal, offset, np.full(count, hard))
 

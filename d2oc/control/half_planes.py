@@ -45,6 +45,11 @@ def together(*parts: HalfPlanes) -> HalfPlanes:
     )
 
 
+def contiguous(array: Floats) -> Floats:
+    """The array itself or a copy in row order: compiled functions are compiled anew for every memory layout."""
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
 def between_steps(max_speed_m_s: float, time_step_s: float) -> float:
     """Distance to keep at the steps so that no point between them is reached: v T / 2. [m]"""
     return max_speed_m_s * time_step_s / 2
@@ -83,6 +88,8 @@ def keep_apart(
     """
     count = len(other_position)
     normal, offset = np.zeros((len(path), count, 2)), np.zeros((len(path), count))
+    position, path = contiguous(position), contiguous(path)
+    other_position, other_path = contiguous(other_position), contiguous(other_path)
     for q in range(count):
         _keep_apart(position, path, other_position[q], other_path[q], distance, normal[:, q], offset[:, q])
     return HalfPlanes(normal, offset, np.full(count, hard))
