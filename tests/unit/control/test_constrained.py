@@ -362,3 +362,19 @@ def test_fewer_half_planes_than_there_is_room_for_are_fine_and_more_are_refused(
     assert exact.intrusion_m < 1e-7
     with pytest.raises(ValueError, match="1 half-planes a step, memory was set aside for 0"):
         ConstrainedStep(problem, model, 6).solve(0, np.zeros(4), goals, planes)
+
+
+def test_a_solver_that_gives_up_is_a_named_result(monkeypatch):
+    """With one iteration allowed neither the plan nor the braking is found: no input at all."""
+    monkeypatch.setattr("d2oc.control.active_set.MOST_ITERATIONS", 1)
+    model, problem = payload_quadrotor()
+    step = ConstrainedStep(problem, model, 10)
+    state = np.array([0, 1.9, 0.2, 0, 0, -1.9, 0.2, 0])
+    result = step.solve(0, state, np.tile([30.0, 30.0], (10, 1)))
+    assert isinstance(result, Infeasible)
+    assert result.reason.startswith("no solution within")
+    assert "braking: no solution within" in result.reason
+    assert not result.input.any()
+    assert np.isnan(result.predicted_states).all()
+    easy = step.solve(1, np.zeros(8), np.zeros((10, 2)))
+    assert isinstance(easy, Solved)
