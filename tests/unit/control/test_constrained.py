@@ -364,17 +364,18 @@ def test_fewer_half_planes_than_there_is_room_for_are_fine_and_more_are_refused(
         ConstrainedStep(problem, model, 6).solve(0, np.zeros(4), goals, planes)
 
 
-def test_a_solver_that_gives_up_is_a_named_result(monkeypatch):
-    """With one iteration allowed neither the plan nor the braking is found: no input at all."""
-    monkeypatch.setattr("d2oc.control.active_set.MOST_ITERATIONS", 1)
+@pytest.mark.parametrize(("most_iterations", "braking_is_found"), [(1, False), (3, True)])
+def test_a_solver_that_gives_up_is_a_named_result(monkeypatch, most_iterations, braking_is_found):
+    monkeypatch.setattr("d2oc.control.active_set.MOST_ITERATIONS", most_iterations)
     model, problem = payload_quadrotor()
     step = ConstrainedStep(problem, model, 10)
     state = np.array([0, 1.9, 0.2, 0, 0, -1.9, 0.2, 0])
     result = step.solve(0, state, np.tile([30.0, 30.0], (10, 1)))
     assert isinstance(result, Infeasible)
     assert result.reason.startswith("no solution within")
-    assert "braking: no solution within" in result.reason
-    assert not result.input.any()
-    assert np.isnan(result.predicted_states).all()
-    easy = step.solve(1, np.zeros(8), np.zeros((10, 2)))
-    assert isinstance(easy, Solved)
+    assert ("braking: no solution within" in result.reason) != braking_is_found
+    assert result.input.any() == braking_is_found
+    assert np.isfinite(result.predicted_states).all() == braking_is_found
+    assert_within_input_limits(model, result.input)
+    if braking_is_found:
+        assert isinstance(step.solve(1, np.zeros(8), np.zeros((10, 2))), Solved)
