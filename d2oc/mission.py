@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from d2oc.bus.perfect import PerfectBus
+from d2oc.control.baselines import baseline_steering
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick
@@ -67,13 +68,15 @@ def simulate(
     header = _header(scenario, field, samples, setup)
     folder = None if out is None else Path(out)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
-    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
+    guide = baseline_steering(scenario, field, samples, setup)
+    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), guide=guide)
     mission = _Mission(runtime, writer, header.n_steps, on_progress)
     complete = mission.fly()
     timing = {
         "wall_time_s": time.perf_counter() - began,
         "compute_time_s": mission.compute_time_s,
         "agent_steps": float(mission.agent_steps),
+        "memory_bytes": float(runtime.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -65,13 +65,20 @@ class TeamSetup:
     """In parallel order: leave to lower-numbered neighbours what they are about to treat (rule `sum` only)."""
 
 
+class Guide(Protocol):
+    """What replaces stage A."""
+
+    def steer(self, k: int, team: Team) -> None:
+        """Fill input, goal, active, consumed and reach of the whole team for step k."""
+
+
 class InlineRuntime:
     """Steps a whole team in this process.
 
     The arrays of `team` hold the outcome of the last step; `mail` its messages; `consumption` what was consumed.
     """
 
-    def __init__(self, setup: TeamSetup, bus: Bus, world: World | None = None) -> None:
+    def __init__(self, setup: TeamSetup, bus: Bus, world: World | None = None, guide: Guide | None = None) -> None:
         n_agents = len(setup.kind)
         self.motion: Motion = motion_arrays(setup.models)
         self.law: Law = _law_arrays(setup.gains)
@@ -92,6 +99,7 @@ class InlineRuntime:
         self._bus = bus
         self._world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
+        self._guide = guide
         self._step = self._sequential if sequential else self._parallel
         for r in range(n_agents):
             locate(r, self.team, self.motion)
@@ -102,8 +110,8 @@ class InlineRuntime:
 
     @property
     def finished(self) -> bool:
-        """Whether nobody has anything left to treat, as far as each knows."""
-        return bool((self.belief.total <= self._negligible).all())
+        """Whether nobody has anything left to treat, as far as each knows; a guide flies to the end."""
+        return self._guide is None and bool((self.belief.total <= self._negligible).all())
 
     @property
     def believed_remaining(self) -> Floats:
@@ -145,10 +153,13 @@ class InlineRuntime:
     def _parallel(self, k: int) -> None:
         team = self.team
         before = team.position.copy()
-        decide(
-            k, self.quantum, self._negligible, team, self.law, self._near, self.tree, self.belief, self.space,
-            self._aside,
-        )  # fmt: skip
+        if self._guide is not None:
+            self._guide.steer(k, team)
+        else:
+            decide(
+                k, self.quantum, self._negligible, team, self.law, self._near, self.tree, self.belief, self.space,
+                self._aside,
+            )  # fmt: skip
         self._world.advance(k, team.state, team.input, team.active)
         locate_all(team, self.motion)
         agent = 0

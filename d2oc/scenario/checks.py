@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 
 from d2oc.errors import FieldError
 from d2oc.field import Field
-from d2oc.scenario.schema import ControlTable, Scenario, VehicleTable
+from d2oc.scenario.schema import BaselineLaw, ControlTable, Scenario, VehicleTable
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
+BASELINE_LAWS = frozenset(get_args(BaselineLaw))
 
 STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4}
 
@@ -24,6 +27,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _team(scenario)
     yield from _mission(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
+    yield from _baseline(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
             control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
@@ -94,6 +98,32 @@ def _mission(scenario: Scenario) -> Iterator[str]:
             yield f"{key} = {duration:g} must be at least one mission.time_step_s = {mission.time_step_s:g} [s]"
         elif duration / mission.time_step_s > MOST_STEPS:
             yield f"{key} = {duration:g} makes {duration / mission.time_step_s:,.0f} steps; at most {MOST_STEPS:,}"
+
+
+def _baseline(scenario: Scenario) -> Iterator[str]:
+    law = scenario.control.law
+    for i, group in enumerate(scenario.team.groups):
+        if group.control is not None and group.control.law != law and {law, group.control.law} & BASELINE_LAWS:
+            yield (
+                f'team.groups[{i}].control.law = "{group.control.law}" must be the team\'s, '
+                f'control.law = "{law}": a whole team flies one baseline'
+            )
+    if law not in BASELINE_LAWS:
+        return
+    if scenario.mission.order != "parallel":
+        yield f'control.law = "{law}" needs mission.order = "parallel", not "{scenario.mission.order}"'
+    tables = [("", scenario.control, scenario.vehicle)]
+    if scenario.team.groups:
+        tables = [
+            (f"team.groups[{i}].", group.control or scenario.control, group.vehicle or scenario.vehicle)
+            for i, group in enumerate(scenario.team.groups)
+        ]
+    for key, control, vehicle in tables:
+        if control.cruise_speed_m_s is None and math.isinf(vehicle.max_speed_m_s):
+            yield (
+                f'{key}control.law = "{law}" needs a speed: give {key}vehicle.max_speed_m_s '
+                f"or {key}control.cruise_speed_m_s [m/s]"
+            )
 
 
 def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator[str]:

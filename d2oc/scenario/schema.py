@@ -13,6 +13,7 @@ Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
+BaselineLaw = Literal["lawnmower", "smc", "hedac", "lloyd", "random"]
 
 
 class Table(BaseModel):
@@ -187,8 +188,9 @@ VehicleTable = Annotated[
 class ControlTable(Table):
     """`[control]`: the finite-horizon optimal control problem every agent solves every step."""
 
-    law: Literal["closed-form"] = "closed-form"
-    """`closed-form`: the published unconstrained problem, solved by a Riccati recursion."""
+    law: Literal["closed-form", BaselineLaw] = "closed-form"
+    """`closed-form`: the published unconstrained problem, solved by a Riccati recursion; the others are the baselines
+    of docs/baselines.md, for the whole team and in parallel order."""
     horizon_steps: Annotated[int, Field(ge=1, le=1000)] = 15
     """Steps looked ahead."""
     state_weight: tuple[NotNegative, ...] | None = None
@@ -201,6 +203,14 @@ class ControlTable(Table):
     """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
     terminal_cost: Literal["none", "dare"] = "none"
     """`dare` ends the horizon with the infinite-horizon cost: stable at any horizon."""
+    cruise_speed_m_s: Positive | None = None
+    """Speed of the baselines; default: the vehicle's `max_speed_m_s`, which is never exceeded. [m/s]"""
+    modes: Annotated[int, Field(ge=2, le=200)] = 30
+    """Cosine modes per axis of `smc`."""
+    grid_cells: Annotated[int, Field(ge=8, le=1024)] = 128
+    """Cells of `hedac` along the longer side of the field."""
+    heat_length_m: Positive | None = None
+    """Length over which heat spreads in `hedac`; default: 60/1024 of the longer side of the field. [m]"""
 
 
 class GroupTable(Table):

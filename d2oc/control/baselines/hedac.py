@@ -1,0 +1,108 @@
+r"""Heat equation driven area coverage (HEDAC): what is not yet covered is a heat source; fly up its temperature.
+
+With the reference density m, the coverage c so far (both of mass one and seen through a Gaussian footprint) and the
+source :math:`s = \max(m - c, 0)^2`, scaled to mass one, the temperature solves the stationary heat equation
+
+.. math:: \ell^2 \Delta u = u - s
+
+with insulated walls, and :math:`v_r = v_{\max} \nabla u(x_r) / |\nabla u(x_r)|`, as in [1]_ with
+:math:`\ell^2 = \alpha / \beta`. The local cooling of [1] at the agents, which keeps them apart, is left out
+(:math:`\gamma = 0`).
+On a rectangle the cosine transform solves the equation exactly, mode by mode. The rectangle is the bounding box
+of the field: heat also flows through no-fly zones.
+
+Knows: everything; one temperature for all, from the paths of all agents (full information, computed centrally).
+
+References
+----------
+.. [1] S. Ivic, B. Crnkovic and I. Mezic, "Ergodicity-based cooperative multiagent area coverage via a potential field",
+   IEEE Trans. Cybernetics 47(8), 2017. :doi:`10.1109/TCYB.2016.2634400`
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from d2oc.arrays import Floats
+from d2oc.control.baselines.guidance import CoverageTask, Headings
+
+LENGTH_SHARE = 60.0 / 1024.0
+"""Default of the length ell, as a share of the longer side of the field (60 m on 1024 m)."""
+FOOTPRINT_CELLS = 1.0
+"""Standard deviation of the footprint. [cells]"""
+
+
+class HeatDrivenCoverage:
+    """The first-order control of [1] on a grid of square cells."""
+
+    def __init__(self, task: CoverageTask, n_cells: int, length: float | None = None) -> None:
+        x_min, y_min, x_max, y_max = task.field.bounds
+        sides = np.array([x_max - x_min, y_max - y_min])
+        self._task = task
+        self._headings = Headings(task.rngs)
+        self._low = np.array([x_min, y_min])
+        self._shape = tuple(int(n) for n in np.maximum(2, np.round(n_cells * sides / sides.max())))
+        self._cell = sides / self._shape
+        self._length = length or LENGTH_SHARE * float(sides.max())
+        self._blur = footprint(self._shape, FOOTPRINT_CELLS)
+        self._reference = self._histogram(task.points, task.weights)
+        self._visited = np.zeros(self._shape)
+
+    def velocities(self, k: int, position: Floats, velocity: Floats) -> Floats:
+        """See `Guidance`."""
+        task = self._task
+        self._visited += self._histogram(position, task.alpha * (k < task.n_steps))
+        temperature = stationary_heat(self._source(), self._cell, self._length)
+        return task.speed[:, None] * self._headings.along(self._gradient(temperature, position))
+
+    def _source(self) -> Floats:
+        from scipy.fft import dctn, idctn
+
+        missing = self._reference - self._visited / self._visited.sum()
+        source = np.maximum(idctn(dctn(missing) * self._blur), 0.0) ** 2
+        total = source.sum()
+        return source / total if total > 0 else source
+
+    def _histogram(self, points: Floats, masses: Floats) -> Floats:
+        cell = np.clip(((points - self._low) / self._cell).astype(int), 0, np.array(self._shape) - 1)
+        flat = np.ravel_multi_index((cell[:, 0], cell[:, 1]), self._shape)
+        return np.bincount(flat, masses, self._shape[0] * self._shape[1]).reshape(self._shape).astype(np.float64)
+
+    def _gradient(self, temperature: Floats, position: Floats) -> Floats:
+        """Bilinear between the central differences at the cell centres, shape (L, 2)."""
+        slope = np.stack([np.gradient(temperature, self._cell[axis], axis=axis) for axis in range(2)], axis=-1)
+        at = np.clip((position - self._low) / self._cell - 0.5, 0.0, np.array(self._shape) - 1.0)
+        i, j = np.minimum(at.astype(int), np.array(self._shape) - 2).T
+        a, b = (at - np.column_stack([i, j])).T[:, :, None]
+        lower = (1 - a) * slope[i, j] + a * slope[i + 1, j]
+        upper = (1 - a) * slope[i, j + 1] + a * slope[i + 1, j + 1]
+        return np.asarray((1 - b) * lower + b * upper)
+
+
+def stationary_heat(source: Floats, cell: Floats, length: float) -> Floats:
+    r"""Solution of :math:`\ell^2 \Delta u = u - s` on a rectangle with insulated walls.
+
+    Parameters
+    ----------
+    source : ndarray, shape (nx, ny)
+        Values of s at the cell centres.
+    cell : ndarray, shape (2,)
+        Sides of a cell. [m]
+    length : float
+        ell. [m]
+
+    Returns
+    -------
+    temperature : ndarray, shape (nx, ny)
+        Values of u at the cell centres; a cosine mode is divided by :math:`1 + \ell^2 |k|^2`.
+    """
+    from scipy.fft import dctn, idctn
+
+    kx, ky = (np.pi * np.arange(n) / (n * side) for n, side in zip(source.shape, cell, strict=True))
+    return np.asarray(idctn(dctn(source) / (1.0 + length**2 * (kx[:, None] ** 2 + ky[None, :] ** 2))))
+
+
+def footprint(shape: tuple[int, ...], sigma: float) -> Floats:
+    """Factor of each cosine mode under a Gaussian of standard deviation `sigma` cells, shape (nx, ny)."""
+    kx, ky = (np.pi * np.arange(n) / n for n in shape)
+    return np.asarray(np.exp(-0.5 * sigma**2 * (kx[:, None] ** 2 + ky[None, :] ** 2)))
