@@ -211,6 +211,9 @@ class ControlTable(Table):
     """Cells of `hedac` along the longer side of the field."""
     heat_length_m: Positive | None = None
     """Length over which heat spreads in `hedac`; default: 60/1024 of the longer side of the field. [m]"""
+    footprint_m: Positive | None = None
+    """Standard deviation of what an agent covers in `hedac`; default: a cell, half the spacing of the samples or 0.3
+    times the way flown while a velocity is taken up, whichever is largest. [m]"""
 
 
 class GroupTable(Table):

@@ -24,7 +24,9 @@ Builder = Callable[[CoverageTask, ControlTable], Guidance]
 BASELINES: dict[str, Builder] = {
     "lawnmower": lambda task, control: Lawnmower(task),
     "smc": lambda task, control: SpectralMultiscaleCoverage(task, control.modes),
-    "hedac": lambda task, control: HeatDrivenCoverage(task, control.grid_cells, control.heat_length_m),
+    "hedac": lambda task, control: HeatDrivenCoverage(
+        task, control.grid_cells, control.heat_length_m, control.footprint_m
+    ),
     "lloyd": lambda task, control: Lloyd(task),
     "random": lambda task, control: RandomWaypoints(task),
 }

@@ -28,14 +28,16 @@ from d2oc.control.baselines.guidance import CoverageTask, Headings
 
 LENGTH_SHARE = 60.0 / 1024.0
 """Default of the length ell, as a share of the longer side of the field (60 m on 1024 m)."""
-FOOTPRINT_CELLS = 1.0
-"""Standard deviation of the footprint. [cells]"""
+FOOTPRINT_SHARE = 0.3
+"""Default footprint, as a share of the way that a vehicle flies while it takes up a velocity."""
 
 
 class HeatDrivenCoverage:
     """The first-order control of [1] on a grid of square cells."""
 
-    def __init__(self, task: CoverageTask, n_cells: int, length: float | None = None) -> None:
+    def __init__(
+        self, task: CoverageTask, n_cells: int, length: float | None = None, footprint: float | None = None
+    ) -> None:
         x_min, y_min, x_max, y_max = task.field.bounds
         sides = np.array([x_max - x_min, y_max - y_min])
         self._task = task
@@ -44,7 +46,7 @@ class HeatDrivenCoverage:
         self._shape = tuple(int(n) for n in np.maximum(2, np.round(n_cells * sides / sides.max())))
         self._cell = sides / self._shape
         self._length = length or LENGTH_SHARE * float(sides.max())
-        self._blur = footprint(self._shape, FOOTPRINT_CELLS)
+        self._blur = gaussian(self._shape, (footprint or self._default_footprint()) / self._cell)
         self._reference = self._histogram(task.points, task.weights)
         self._visited = np.zeros(self._shape)
 
@@ -54,6 +56,13 @@ class HeatDrivenCoverage:
         self._visited += self._histogram(position, task.alpha * (k < task.n_steps))
         temperature = stationary_heat(self._source(), self._cell, self._length)
         return task.speed[:, None] * self._headings.along(self._gradient(temperature, position))
+
+    def _default_footprint(self) -> float:
+        """At least a cell, half the spacing of the samples, and a share of the way of one response. [m]"""
+        task = self._task
+        spacing = float(np.sqrt(task.field.area_m2 / len(task.points)))
+        way = float((task.speed * task.response).max())
+        return max(float(self._cell.max()), spacing / 2, FOOTPRINT_SHARE * way)
 
     def _source(self) -> Floats:
         from scipy.fft import dctn, idctn
@@ -102,7 +111,7 @@ def stationary_heat(source: Floats, cell: Floats, length: float) -> Floats:
     return np.asarray(idctn(dctn(source) / (1.0 + length**2 * (kx[:, None] ** 2 + ky[None, :] ** 2))))
 
 
-def footprint(shape: tuple[int, ...], sigma: float) -> Floats:
-    """Factor of each cosine mode under a Gaussian of standard deviation `sigma` cells, shape (nx, ny)."""
-    kx, ky = (np.pi * np.arange(n) / n for n in shape)
-    return np.asarray(np.exp(-0.5 * sigma**2 * (kx[:, None] ** 2 + ky[None, :] ** 2)))
+def gaussian(shape: tuple[int, ...], sigma: Floats) -> Floats:
+    """Factor of each cosine mode under a Gaussian of standard deviation `sigma` cells per axis, shape (nx, ny)."""
+    kx, ky = (np.pi * np.arange(n) / n * s for n, s in zip(shape, sigma, strict=True))
+    return np.asarray(np.exp(-0.5 * (kx[:, None] ** 2 + ky[None, :] ** 2)))

@@ -3,8 +3,8 @@ r"""Lawnmower: equal strips, one an agent, mown to and fro so that the operation
 The field is cut across its shorter side into L strips of equal area, along straight lines. Each agent mows its strip in
 n equally spaced passes along the longer side (boustrophedon [1]_). n is the same for all and the largest whose way
 every agent can fly in its time at cruise speed; the speed is then lowered so that the way lasts to the end of
-operation. Strips are given to agents so that the sum of squared distances from their starts is least. A pass stops at
-no-fly zones and at the boundary, and goes on behind them after a shortest way round.
+operation. Strips are given to agents so that the sum of squared distances from their starts is least. Where no-fly
+zones or the boundary cut passes apart, the strip is mown cell after cell, with shortest ways round in between.
 
 Knows: the field and where everyone starts, once, before take-off; nothing of the density (no information in flight).
 
@@ -32,27 +32,34 @@ MOST_PASSES = 400
 
 
 class Lawnmower:
-    """Boustrophedon in equal strips, flown as a moving reference point along each way."""
+    """Boustrophedon in equal strips: everyone follows a point that moves along its way and waits for it."""
 
     def __init__(self, task: CoverageTask) -> None:
         self._task = task
         self.ways: list[Floats] = mowing_ways(task)
         self._lengths = [_lengths_along(way) for way in self.ways]
+        self._flown = np.zeros(task.n_agents)
+        self._ways_round = WaysRound(task.field)
 
     def velocities(self, k: int, position: Floats, velocity: Floats) -> Floats:
         """See `Guidance`."""
-        here, next_place = self.reference(k), self.reference(k + 1)
-        wanted: Floats = (next_place - here) / self._task.time_step + (here - position) / self._task.response[:, None]
+        task = self._task
+        here = self.places(self._flown)
+        towards = np.array([self._ways_round.between(*ends)[0] for ends in zip(position, here, strict=True)])
+        near = np.linalg.norm(here - position, axis=1) <= task.speed * np.maximum(task.response, 2 * task.time_step)
+        follows = near & (towards == here).all(axis=1)
+        planned = np.array([length[-1] for length in self._lengths]) * np.minimum(1.0, (k + 1) / task.n_steps)
+        ahead = np.minimum(planned, self._flown + task.speed * task.time_step)
+        self._flown = np.where(follows, ahead, self._flown)
+        advance = (self.places(self._flown) - here) / task.time_step
+        wanted: Floats = advance + (towards - position) / task.response[:, None]
         return wanted
 
-    def reference(self, k: int) -> Floats:
-        """Where everyone should be after k steps, shape (L, 2). [m]"""
-        task = self._task
-        places = np.empty((task.n_agents, 2))
+    def places(self, flown: Floats) -> Floats:
+        """Points of the ways after so many metres, shape (L, 2). [m]"""
+        places = np.empty((len(flown), 2))
         for r, (way, length) in enumerate(zip(self.ways, self._lengths, strict=True)):
-            share = min(1.0, k / task.n_steps[r])
-            flown = min(share * length[-1], k * task.time_step * task.speed[r])
-            places[r] = [np.interp(flown, length, way[:, axis]) for axis in range(2)]
+            places[r] = [np.interp(flown[r], length, way[:, axis]) for axis in range(2)]
         return places
 
 
@@ -154,20 +161,57 @@ def _line(field: Field, at: float, across: int) -> Floats:
 
 
 def _way(field: Field, strip: Floats, n_passes: int, start: Floats, ways_round: WaysRound) -> Floats:
-    """Way through a strip, begun at the corner nearest to the start."""
+    """Way through a strip: cell after cell, the nearest first, each begun at its nearest corner."""
     across, _, _ = _across(field)
     spacing = float(strip[1] - strip[0]) / n_passes
     lines = strip[0] + (np.arange(n_passes) + 0.5) * spacing
     passes = [_shortened(_line(field, at, across), spacing / 2, 1 - across) for at in lines]
-    passes = [parts for parts in passes if len(parts)]
-    variants = [
-        _to_and_fro(order, upwards) for order in (passes, passes[::-1]) for upwards in (True, False)
-    ]  # begun at each of the four corners
-    places = min(variants, key=lambda way: float(np.linalg.norm(way[0] - start)))
+    cells = boustrophedon_cells(passes, 1 - across)
     way = [start[None]]
-    for place in places:
-        way.append(ways_round.between(way[-1][-1], place))
+    while cells:
+        here = way[-1][-1]
+        variants = [(c, places) for c, cell in enumerate(cells) for places in _to_and_fro(cell)]
+        c, places = min(variants, key=lambda variant: float(np.linalg.norm(variant[1][0] - here)))
+        del cells[c]
+        for place in places:
+            way.append(ways_round.between(way[-1][-1], place))
     return np.vstack(way)
+
+
+def boustrophedon_cells(passes: list[Floats], along: int) -> list[list[Floats]]:
+    """Cells of the decomposition of [1]: a cell ends where a line falls apart or parts of it join.
+
+    Parameters
+    ----------
+    passes : list of ndarray, shape (m, 2 ends, 2)
+        Free parts of each line, in order. [m]
+    along : {0, 1}
+        Axis of the lines.
+
+    Returns
+    -------
+    cells : list of list of ndarray, shape (2 ends, 2)
+        Parts that are mown one after the other.
+    """
+    cells: list[list[Floats]] = []
+    last: list[list[Floats]] = []
+    for parts in passes:
+        before = np.array([cell[-1] for cell in last]).reshape(-1, 2, 2)
+        low = np.maximum(parts[:, None, 0, along], before[None, :, 0, along])
+        high = np.minimum(parts[:, None, 1, along], before[None, :, 1, along])
+        touch = high >= low
+        single = touch & (touch.sum(axis=0) == 1)[None, :] & (touch.sum(axis=1) == 1)[:, None]
+        now = []
+        for part, mates in zip(parts, single, strict=True):
+            if mates.any():
+                cell = last[int(mates.argmax())]
+            else:
+                cell = []
+                cells.append(cell)
+            cell.append(part)
+            now.append(cell)
+        last = now
+    return cells
 
 
 def _shortened(parts: Floats, by: float, along: int) -> Floats:
@@ -179,12 +223,14 @@ def _shortened(parts: Floats, by: float, along: int) -> Floats:
     return parts
 
 
-def _to_and_fro(passes: list[Floats], upwards: bool) -> Floats:
-    way = []
-    for parts in passes:
-        way.append(parts.reshape(-1, 2) if upwards else parts.reshape(-1, 2)[::-1])
-        upwards = not upwards
-    return np.vstack(way)
+def _to_and_fro(cell: list[Floats]) -> list[Floats]:
+    """The four ways through a cell, begun at each of its corners, shape (corners, 2) each."""
+    ways = []
+    for parts in (cell, cell[::-1]):
+        for first in (1, -1):
+            turned = [part[:: first * (-1) ** i] for i, part in enumerate(parts)]
+            ways.append(np.vstack(turned))
+    return ways
 
 
 def _lengths_along(way: Floats) -> Floats:

@@ -23,6 +23,7 @@ class WaysRound:
     def __init__(self, field: Field) -> None:
         self._field = field
         self._walls = walls_of(field)
+        self._convex = not field.no_fly_zones and _is_convex(field.boundary)
         self._corners = _turning_places(field)
 
     def between(self, start: Floats, end: Floats) -> Floats:
@@ -30,17 +31,19 @@ class WaysRound:
 
         The straight way is taken where it is free, and also where no way round was found.
         """
-        if self._sees(start, end[None])[0]:
+        if self.sees(start, end[None])[0]:
             return end[None]
         places = np.vstack([start, self._corners, end])
         length = np.full((len(places), len(places)), np.inf)
         for i, place in enumerate(places):
             away = np.linalg.norm(places - place, axis=1)
-            length[i] = np.where(self._sees(place, places), away, np.inf)
+            length[i] = np.where(self.sees(place, places), away, np.inf)
         return places[_shortest(length)]
 
-    def _sees(self, place: Floats, others: Floats) -> Flags:
-        """Whether the straight way is free, shape (n,)."""
+    def sees(self, place: Floats, others: Floats) -> Flags:
+        """Whether the straight way from one place to others is free, shape (n,)."""
+        if self._convex:
+            return np.ones(len(others), np.bool_)
         return ~_crossing(place, others, self._walls.start, self._walls.along) & self._field.contains(
             (place + others) / 2
         )
@@ -72,6 +75,13 @@ def _crossing(place: Floats, others: Floats, start: Floats, along: Floats) -> Fl
         on_wall = (to_start[..., 0] * ways[..., 1] - to_start[..., 1] * ways[..., 0]) / turn
     crosses = (turn != 0) & (on_way > 1e-12) & (on_way < 1 - 1e-12) & (on_wall >= 0) & (on_wall <= 1)
     return np.asarray(crosses.any(axis=1))
+
+
+def _is_convex(ring: Floats) -> bool:
+    along = np.roll(ring, -1, axis=0) - ring
+    after = np.roll(along, -1, axis=0)
+    turn = along[:, 0] * after[:, 1] - along[:, 1] * after[:, 0]
+    return bool((turn >= 0).all() or (turn <= 0).all())
 
 
 def _turning_places(field: Field) -> Floats:
