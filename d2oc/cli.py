@@ -300,6 +300,152 @@ def verify(
         raise typer.Exit(CHECK_FAILED)
 
 
+@app.command("compare", epilog="Example: d2oc compare six_drones --methods d2oc,official,lawnmower,smc,hedac --seeds 3")
+def compare_methods(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
+    methods: Annotated[
+        str,
+        typer.Option(help="Names, separated by commas: d2oc, official, lawnmower, smc, smc-20, hedac, lloyd, random."),
+    ] = "d2oc,official,lawnmower,smc,hedac,lloyd,random",
+    seeds: Annotated[
+        int, typer.Option(help="Seeds flown by each method: the scenario's and those after it.", min=1)
+    ] = 3,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all methods; repeatable.")
+    ] = None,
+    w2_level: Annotated[
+        float | None,
+        typer.Option("--w2-level", help="W2 whose time is taken; default 5 % of the field's side. [m]", min=1e-9),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that keeps every finished flight; default runs/compare-NAME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out keeps.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fly a scenario with several methods: same map, starts, limits and seeds; one table with mean and spread."""
+    from d2oc.compare.comparison import compare, write_csv
+
+    folder = out or Path("runs") / f"compare-{_as_file_name(Path(scenario).stem)}"
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    try:
+        with _comparison_progress(silent=as_json) as on_progress:
+            comparison = compare(
+                scenario, names, seeds, folder,
+                changes=changes or (), w2_level_m=w2_level, resume=resume, on_progress=on_progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        _say(f"interrupted; finished flights are kept in {folder}: the same command with --resume goes on")
+        raise typer.Exit(INTERRUPTED) from None
+    content = comparison.as_dict()
+    (folder / "comparison.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_csv(comparison, folder / "comparison.csv")
+    if csv is not None:
+        write_csv(comparison, csv)
+    picture = _draw_comparison(content, folder)
+    if as_json:
+        _print_json(content)
+    else:
+        _show_comparison(content)
+        print(f"kept in  {folder}\npicture  {picture}")
+
+
+def _draw_comparison(content: dict[str, Any], folder: Path) -> str:
+    """Path of the picture, or a sentence why there is none."""
+    try:
+        from d2oc_viz.comparison import draw_comparison
+
+        return str(draw_comparison(content, folder / "comparison.png"))
+    except MissingExtraError as error:
+        return f"none: {error}"
+
+
+@contextmanager
+def _comparison_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Progress bar over all flights, on standard error."""
+    if silent:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None)
+        yield lambda progress: bar.update(
+            task, completed=progress.done, total=progress.n_flights, description=progress.flight
+        )
+
+
+COMPARISON_ROWS = (
+    ("w2_m", "W2 at the end [m]", 1.0),
+    ("w2_at_25_percent_m", "W2 at 25 % of the mission [m]", 1.0),
+    ("w2_at_50_percent_m", "W2 at 50 % [m]", 1.0),
+    ("w2_at_75_percent_m", "W2 at 75 % [m]", 1.0),
+    ("time_to_w2_s", "time to W2 of {w2_level_m:g} m [s]", 1.0),
+    ("ergodic_metric", "ergodic metric x 1000", 1e3),
+    ("doubly_covered_weight", "treated twice [%]", 100.0),
+    ("remaining_weight", "untreated [%]", 100.0),
+    ("min_separation_m", "smallest separation [m]", 1.0),
+    ("n_messages", "messages", 1.0),
+    ("message_bytes", "on air [kB]", 1e-3),
+    ("path_length_m", "path flown, whole team [m]", 1.0),
+    ("top_speed_m_s", "top speed [m/s]", 1.0),
+    ("compute_time_per_agent_step_us", "µs per agent-step", 1.0),
+    ("memory_mib", "memory [MiB]", 1.0),
+)
+
+
+COMPARISON_LABEL_WIDTH = 34
+COMPARISON_CELL_WIDTH = 19
+
+
+def _show_comparison(content: dict[str, Any]) -> None:
+    """Table of a comparison: a column each method, mean ± standard deviation."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    seeds = content["seeds"]
+    spread = ", mean ± sample standard deviation" if len(seeds) > 1 else ""
+    title: str | None = f"{content['scenario']}, {len(seeds)} seeds from {seeds[0]}{spread}"
+    terminal = Console()
+    width = terminal.width if terminal.is_terminal else 1000
+    side_by_side = max(1, (width - COMPARISON_LABEL_WIDTH) // COMPARISON_CELL_WIDTH)
+    console = Console(width=max(width, COMPARISON_LABEL_WIDTH + COMPARISON_CELL_WIDTH))
+    for first in range(0, len(content["methods"]), side_by_side):
+        rows = content["methods"][first : first + side_by_side]
+        table = Table(title=title, title_justify="left")
+        table.add_column("metric", width=COMPARISON_LABEL_WIDTH - 4)
+        for row in rows:
+            table.add_column(row["name"], justify="right", width=COMPARISON_CELL_WIDTH - 3)
+        for key, label, factor in COMPARISON_ROWS:
+            table.add_row(escape(label.format(**content)), *(_mean_and_spread(row, key, factor) for row in rows))
+        console.print(table)
+        title = None
+    for note in content["notes"]:
+        print(f"note: {note}")
+
+
+def _mean_and_spread(row: dict[str, Any], key: str, factor: float) -> str:
+    if row[key] is None:
+        return "never" if key == "time_to_w2_s" else "-"
+    text = _short(factor * row[key])
+    if row[f"{key}_std"] is not None:
+        text += f" ± {_short(factor * row[f'{key}_std'], 2)}"
+    if key == "time_to_w2_s" and row["n_reached_w2"] < row["n_seeds"]:
+        text += f" ({row['n_reached_w2']} of {row['n_seeds']})"
+    return text
+
+
+def _short(value: float, digits: int = 3) -> str:
+    """A few digits, large numbers whole, nothing below a thousandth, no exponents."""
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}" if abs(value) >= 1e-3 else "0" if value == 0 else "< 0.001"
+
+
 @app.command()
 def metrics(
     run_folder: Annotated[Path, typer.Argument(help="Run folder, of a finished, killed or running mission.")],

@@ -68,6 +68,10 @@ class TeamSetup:
 class Guide(Protocol):
     """What replaces stage A."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """What it keeps. [byte]"""
+
     def steer(self, k: int, team: Team) -> None:
         """Fill input, goal, active, consumed and reach of the whole team for step k."""
 
@@ -120,9 +124,10 @@ class InlineRuntime:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of beliefs, logs and tree. [byte]"""
+        """Memory of beliefs, logs, tree and guide. [byte]"""
         arrays = [*self.belief, *self.logs, *self.space, *self.tree[:-1]]
-        return sum(np.asarray(array).nbytes for array in arrays)
+        guided = self._guide.memory_bytes if self._guide is not None else 0
+        return guided + sum(np.asarray(array).nbytes for array in arrays)
 
     def remaining_weight(self) -> Floats:
         """Belief of every agent in the order of the samples, shape (L, N)."""

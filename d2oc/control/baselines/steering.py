@@ -72,6 +72,11 @@ class Steering:
             model = self._models[self._kind[r]]
             team.input[r, : model.n_inputs] = self._input(int(r), k, team, velocity[r], allowed[r])
 
+    @property
+    def memory_bytes(self) -> int:
+        """Arrays that the guidance keeps, without the samples. [byte]"""
+        return sum(value.nbytes for value in vars(self._guidance).values() if isinstance(value, np.ndarray))
+
     def _input(self, r: int, k: int, team: Team, velocity: Floats, allowed: Floats) -> Floats:
         model = self._models[self._kind[r]]
         if model.name == "single-integrator":
