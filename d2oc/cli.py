@@ -480,6 +480,32 @@ def bench_core(
         _print_json({"rows": [row.as_dict() for row in rows]})
 
 
+@bench_app.command("coverage")
+def bench_coverage(
+    methods: Annotated[str, typer.Option(help="Names, separated by commas, as for compare.")] = "lawnmower,smc,hedac",
+    maps: Annotated[int, typer.Option(help="Random maps.", min=1)] = 3,
+    comm_range: Annotated[float, typer.Option(help="Radio range [m].", min=0)] = float("inf"),
+    as_json: AsJson = False,
+) -> None:
+    """W2 on CoverageControl's default task (32 robots, 1024 m, 2000 s), for any methods of compare."""
+    from d2oc.benchmarks.coverage_task import TaskRow, measure_task
+
+    def on_row(row: TaskRow) -> None:
+        if not as_json:
+            by_map = ", ".join(f"{value:.1f}" for value in row.w2_by_map_m)
+            reached = "never on some map" if row.time_to_50_m_s is None else f"{row.time_to_50_m_s:.0f} s"
+            print(
+                f"{row.name:12} W2 {row.w2_m:6.1f} m ({by_map}), below 50 m after {reached}, "
+                f"{row.microseconds_per_agent_step:.0f} us per agent-step",
+                flush=True,
+            )
+
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    rows = measure_task(names, maps, comm_range_m=comm_range, on_row=on_row)
+    if as_json:
+        _print_json({"rows": [row.as_dict() for row in rows]})
+
+
 def _bench_line(row: dict[str, Any]) -> str:
     def cell(key: str, width: int) -> str:
         value = row[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,18 @@ def _draw_dots(
         if row[key] is not None:
             axes.vlines(factor * row[key], i - 0.32, i + 0.32, color="0.25", lw=1.2)
     axes.set(title=title, xlabel=unit, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    axes.set_xscale(scale)
-    if scale == "linear":
+    if scale == "log":
+        _decades(axes)
+    else:
         axes.set_xlim(left=0)
     axes.grid(alpha=0.25, axis="x")
+
+
+def _decades(axes: Any) -> None:
+    """Logarithmic axis over whole decades."""
+    from matplotlib.ticker import NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.dataLim.intervalx
+    axes.set_xlim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
