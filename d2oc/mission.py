@@ -10,14 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from d2oc.bus.perfect import PerfectBus
-from d2oc.control.baselines import baseline_steering
+from d2oc.control.baselines import BASELINES, baseline_steering
+from d2oc.control.baselines.guidance import CoverageTask
+from d2oc.control.baselines.steering import response_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.inline import Guide, InlineRuntime, TeamSetup
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
-from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
+from d2oc.team import (
+    GUIDANCE_STREAM,
+    SAMPLING_STREAM,
+    Kind,
+    cruise_speeds,
+    initial_state,
+    random_stream,
+    start_positions,
+    team_kinds,
+)
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -68,7 +79,7 @@ def simulate(
     header = _header(scenario, field, samples, setup)
     folder = None if out is None else Path(out)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
-    guide = baseline_steering(scenario, field, samples, setup)
+    guide = _guide(scenario, field, samples, setup)
     runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), guide=guide)
     mission = _Mission(runtime, writer, header.n_steps, on_progress)
     complete = mission.fly()
@@ -79,6 +90,28 @@ def simulate(
         "memory_bytes": float(runtime.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
+
+
+def _guide(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> Guide | None:
+    """What replaces stage A: a baseline where `control.law` names one."""
+    if scenario.control.law not in BASELINES:
+        return None
+    time_step = scenario.mission.time_step_s
+    response = np.array([response_of(m, g, time_step) for m, g in zip(setup.models, setup.gains, strict=True)])
+    starts = [setup.models[i].C @ state for i, state in zip(setup.kind, setup.initial_states, strict=True)]
+    task = CoverageTask(
+        points=samples.points,
+        weights=samples.weights / samples.weights.sum(),
+        field=field,
+        start=np.array(starts),
+        n_steps=setup.n_steps,
+        alpha=setup.alpha,
+        time_step=time_step,
+        speed=cruise_speeds(scenario),
+        response=response[setup.kind],
+        rngs=tuple(random_stream(scenario, GUIDANCE_STREAM, r) for r in range(len(setup.kind))),
+    )
+    return baseline_steering(scenario.control, task, setup.models, setup.gains, setup.kind)
 
 
 class _Mission:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
-
+from d2oc.arrays import Ints
 from d2oc.control.baselines.guidance import CoverageTask, Guidance
 from d2oc.control.baselines.hedac import HeatDrivenCoverage
 from d2oc.control.baselines.lawnmower import Lawnmower
 from d2oc.control.baselines.lloyd import Lloyd
 from d2oc.control.baselines.random_walk import RandomWaypoints
 from d2oc.control.baselines.smc import SpectralMultiscaleCoverage
-from d2oc.control.baselines.steering import Steering, response_of
-from d2oc.density import SampleSet
-from d2oc.field import Field
-from d2oc.runtime.inline import TeamSetup
-from d2oc.scenario.schema import ControlTable, Scenario
-from d2oc.team import GUIDANCE_STREAM, cruise_speeds, random_stream
+from d2oc.control.baselines.steering import Steering
+from d2oc.control.law import Gains
+from d2oc.scenario.schema import ControlTable
+from d2oc.vehicles.linear import LinearModel
 
 Builder = Callable[[CoverageTask, ControlTable], Guidance]
 
@@ -33,38 +30,21 @@ BASELINES: dict[str, Builder] = {
 """The baselines by the name that `control.law` gives them."""
 
 
-def baseline_steering(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> Steering | None:
-    """What replaces stage A for the whole team, or None where `control.law` is no baseline.
+def baseline_steering(
+    control: ControlTable, task: CoverageTask, models: Sequence[LinearModel], gains: Sequence[Gains], kind: Ints
+) -> Steering:
+    """What replaces stage A for a whole team that flies a baseline.
 
     Parameters
     ----------
-    scenario : Scenario
+    control : ControlTable
         Names the baseline and its settings.
-    field : Field
-        The ground.
-    samples : SampleSet
-        Of the reference density.
-    setup : TeamSetup
-        The team.
+    task : CoverageTask
+        What there is to do, for L agents.
+    models, gains : sequence of LinearModel and of Gains
+        Vehicle and closed-form law of each kind of agent.
+    kind : ndarray of int32, shape (L,)
+        Kind of each agent.
     """
-    builder = BASELINES.get(scenario.control.law)
-    if builder is None:
-        return None
-    time_step = scenario.mission.time_step_s
-    response = np.array([response_of(m, g, time_step) for m, g in zip(setup.models, setup.gains, strict=True)])
-    task = CoverageTask(
-        points=samples.points,
-        weights=samples.weights / samples.weights.sum(),
-        field=field,
-        start=np.array([setup.models[i].C @ state for i, state in zip(setup.kind, setup.initial_states, strict=True)]),
-        n_steps=setup.n_steps,
-        alpha=setup.alpha,
-        time_step=time_step,
-        speed=cruise_speeds(scenario),
-        response=response[setup.kind],
-        rngs=tuple(random_stream(scenario, GUIDANCE_STREAM, r) for r in range(len(setup.kind))),
-    )
-    return Steering(
-        builder(task, scenario.control), field, setup.models, setup.gains, setup.kind, setup.n_steps, task.speed,
-        time_step,
-    )  # fmt: skip
+    guidance = BASELINES[control.law](task, control)
+    return Steering(guidance, task, models, gains, kind)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from d2oc.arrays import Floats, Ints
-from d2oc.control.baselines.guidance import Guidance
+from d2oc.control.baselines.guidance import CoverageTask, Guidance
 from d2oc.control.baselines.walls import Braking, kept_inside, walls_of
 from d2oc.control.d2oc import Team
 from d2oc.control.law import Gains
-from d2oc.field import Field
 from d2oc.vehicles.linear import GRAVITY, LinearModel
 
 BRAKING_SHARE = 0.4
@@ -32,28 +31,17 @@ class Steering:
     """
 
     def __init__(
-        self,
-        guidance: Guidance,
-        field: Field,
-        models: Sequence[LinearModel],
-        gains: Sequence[Gains],
-        kind: Ints,
-        n_steps: Ints,
-        speed: Floats,
-        time_step: float,
+        self, guidance: Guidance, task: CoverageTask, models: Sequence[LinearModel], gains: Sequence[Gains], kind: Ints
     ) -> None:
         self._guidance = guidance
-        self._field = field
-        self._walls = walls_of(field)
+        self._task = task
+        self._walls = walls_of(task.field)
         self._models = models
         self._gains = gains
         self._kind = kind
-        self._n_steps = n_steps
-        self._time_step = time_step
-        per_kind = [braking_of(model, gain, time_step) for model, gain in zip(models, gains, strict=True)]
+        per_kind = [braking_of(model, gain, task.time_step) for model, gain in zip(models, gains, strict=True)]
         brake, delay, change = np.array(per_kind)[kind].T
-        self._braking = Braking(brake.copy(), delay.copy(), change.copy(), speed.astype(np.float64))
-        self._response = np.array([response_of(m, g, time_step) for m, g in zip(models, gains, strict=True)])[kind]
+        self._braking = Braking(brake.copy(), delay.copy(), change.copy(), task.speed)
         self._inside: Floats | None = None
 
     def steer(self, k: int, team: Team) -> None:
@@ -61,10 +49,10 @@ class Steering:
         velocity = self._velocities(team.state)
         wanted = self._guidance.velocities(k, team.position, velocity)
         allowed = kept_inside(
-            self._walls, self._braking, team.position, velocity, self._back(team.position, wanted), self._time_step
+            self._walls, self._braking, team.position, velocity, self._back(team.position, wanted), self._task.time_step
         )
-        team.active[:] = k < self._n_steps
-        team.goal[:] = np.where(team.active[:, None], team.position + self._response[:, None] * allowed, np.nan)
+        team.active[:] = k < self._task.n_steps
+        team.goal[:] = np.where(team.active[:, None], team.position + self._task.response[:, None] * allowed, np.nan)
         team.consumed[:] = 0.0
         team.reach[:] = np.inf  # whom it competes with is not known: it gives way to every neighbour heard
         team.input[:] = 0.0
@@ -82,7 +70,7 @@ class Steering:
         if model.name == "single-integrator":
             return allowed
         if model.name == "double-integrator":
-            return (allowed - velocity) / self._time_step
+            return (allowed - velocity) / self._task.time_step
         gains = self._gains[self._kind[r]]
         step = min(k, len(gains.state) - 1)
         lead = lead_time(model, gains, step)
@@ -99,11 +87,11 @@ class Steering:
 
     def _back(self, position: Floats, wanted: Floats) -> Floats:
         """An agent that slipped out (only a quadrotor can) flies back to where it last was inside."""
-        inside = self._field.contains(position)
+        inside = self._task.field.contains(position)
         if self._inside is None:
             self._inside = position.copy()
         self._inside[inside] = position[inside]
-        return np.where(inside[:, None], wanted, (self._inside - position) / self._response[:, None])
+        return np.where(inside[:, None], wanted, (self._inside - position) / self._task.response[:, None])
 
 
 def response_of(model: LinearModel, gains: Gains, time_step: float) -> float:

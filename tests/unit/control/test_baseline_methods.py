@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from d2oc.control.baselines.guidance import CoverageTask
-from d2oc.control.baselines.hedac import HeatDrivenCoverage, gaussian, stationary_heat
+from d2oc.control.baselines.hedac import HeatDrivenCoverage, InsulatedHeat, gaussian, stationary_heat
 from d2oc.control.baselines.lawnmower import Lawnmower, boustrophedon_cells, equal_strips, free_intervals
 from d2oc.control.baselines.lloyd import Lloyd
 from d2oc.control.baselines.smc import SpectralMultiscaleCoverage
@@ -125,6 +125,26 @@ def test_heat_is_conserved_positive_and_solves_the_differential_equation():
     laplacian = wide[2:, 1:-1] + wide[:-2, 1:-1] + wide[1:-1, 2:] + wide[1:-1, :-2] - 4 * u
     # second differences err by h^2 / 12 times the fourth derivatives
     assert np.abs(12.0**2 * laplacian - u + source).max() < 5e-3 * source.max()
+
+
+def test_insulated_heat_of_a_mode_is_that_of_its_differences():
+    cell, length = np.array([2.0, 3.0]), 17.0
+    x, y = (np.arange(40) + 0.5) / 40, (np.arange(24) + 0.5) / 24
+    source = np.cos(3 * np.pi * x)[:, None] * np.cos(5 * np.pi * y)[None, :]
+    kx2, ky2 = ((2 - 2 * np.cos(k * np.pi / n)) / side**2 for k, n, side in ((3, 40, 2.0), (5, 24, 3.0)))
+    u = InsulatedHeat(np.ones((40, 24), bool), cell, length).temperature(source)
+    assert np.abs(u - source / (1 + length**2 * (kx2 + ky2))).max() < 1e-12
+
+
+def test_no_heat_crosses_a_wall():
+    inside = np.ones((30, 20), bool)
+    inside[15] = False
+    source = np.zeros((30, 20))
+    source[3, 4] = 1.0
+    u = InsulatedHeat(inside, np.ones(2), 8.0).temperature(source)
+    assert u[:15].sum() == pytest.approx(1.0)
+    assert (u[:15] > 0).all()
+    assert (u[15:] == 0).all()
 
 
 def test_footprint_is_a_gaussian():
