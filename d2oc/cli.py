@@ -305,7 +305,7 @@ def compare_methods(
     scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
     methods: Annotated[
         str,
-        typer.Option(help="Names, separated by commas: d2oc, official, lawnmower, smc, smc-20, hedac, lloyd, random."),
+        typer.Option(help="Names, separated by commas; an unknown name lists them all."),
     ] = "d2oc,official,lawnmower,smc,hedac,lloyd,random",
     seeds: Annotated[
         int, typer.Option(help="Seeds flown by each method: the scenario's and those after it.", min=1)

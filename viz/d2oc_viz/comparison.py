@@ -11,6 +11,8 @@ from d2oc.errors import MissingExtraError
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 MARKERS = "osD^vP"
+N_COLOURS = 7
+"""Of the style; methods beyond are dashed."""
 SHARES = {
     25: "w2_at_25_percent_m",
     50: "w2_at_50_percent_m",
@@ -67,8 +69,8 @@ def _headline(comparison: Mapping[str, Any]) -> str:
 
 
 def _look(i: int) -> dict[str, Any]:
-    """Colour and marker of method i; the marker tells apart those beyond the seven colours."""
-    return {"color": f"C{i % 7}", "marker": MARKERS[i % len(MARKERS)]}
+    """Colour and marker of method i; no two of 42 are alike."""
+    return {"color": f"C{i % N_COLOURS}", "marker": MARKERS[i % len(MARKERS)]}
 
 
 def _draw_course(axes: Any, comparison: Mapping[str, Any]) -> None:
@@ -78,10 +80,11 @@ def _draw_course(axes: Any, comparison: Mapping[str, Any]) -> None:
         if not points:
             continue
         share, mean, spread = zip(*points, strict=True)
-        axes.plot(share, mean, label=row["name"], ms=3.5, **_look(i))
+        style = "-" if i < N_COLOURS else "--"
+        axes.plot(share, mean, label=row["name"], ms=3.5, ls=style, **_look(i))
         low = [m - s for m, s in zip(mean, spread, strict=True)]
         high = [m + s for m, s in zip(mean, spread, strict=True)]
-        axes.fill_between(share, low, high, color=f"C{i % 7}", alpha=0.12, lw=0)
+        axes.fill_between(share, low, high, color=f"C{i % N_COLOURS}", alpha=0.12, lw=0)
     axes.set(xlabel="share of the mission [%]", ylabel="W2 [m]", title="W2 as the mission goes", xticks=list(SHARES))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from d2oc.errors import RecordError, ScenarioError
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import GroupTable
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "compare.md"
 SHORT = ("mission.duration_s=6", "sampling.n_samples=120")
 METHODS_FLOWN = ("d2oc", "official", "random")
 
@@ -156,3 +158,11 @@ def test_command_line(flown, tmp_path):
     table = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "W2 at the end [m]" in table.stdout
     assert "±" in table.stdout
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="docs/compare.md is not beside the tests")
+def test_the_page_names_every_method_and_measure():
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"`{name}`" not in page] == []
+    short = [key for key in MEASURES if not key.startswith("w2_at_")]
+    assert [key for key in short if f"`{key}`" not in page] == []
