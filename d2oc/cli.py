@@ -326,6 +326,7 @@ def compare_methods(
 ) -> None:
     """Fly a scenario with several methods: same map, starts, limits and seeds; one table with mean and spread."""
     from d2oc.compare.comparison import compare, write_csv
+    from d2oc.compare.table import show_comparison
 
     folder = out or Path("runs") / f"compare-{_as_file_name(Path(scenario).stem)}"
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -347,7 +348,7 @@ def compare_methods(
     if as_json:
         _print_json(content)
     else:
-        _show_comparison(content)
+        show_comparison(content)
         print(f"kept in  {folder}\npicture  {picture}")
 
 
@@ -376,74 +377,6 @@ def _comparison_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | No
         yield lambda progress: bar.update(
             task, completed=progress.done, total=progress.n_flights, description=progress.flight
         )
-
-
-COMPARISON_ROWS = (
-    ("w2_m", "W2 at the end [m]", 1.0),
-    ("w2_at_25_percent_m", "W2 at 25 % of the mission [m]", 1.0),
-    ("w2_at_50_percent_m", "W2 at 50 % [m]", 1.0),
-    ("w2_at_75_percent_m", "W2 at 75 % [m]", 1.0),
-    ("time_to_w2_s", "time to W2 of {w2_level_m:g} m [s]", 1.0),
-    ("ergodic_metric", "ergodic metric x 1000", 1e3),
-    ("doubly_covered_weight", "treated twice [%]", 100.0),
-    ("remaining_weight", "untreated [%]", 100.0),
-    ("min_separation_m", "smallest separation [m]", 1.0),
-    ("n_messages", "messages", 1.0),
-    ("message_bytes", "on air [kB]", 1e-3),
-    ("path_length_m", "path flown, whole team [m]", 1.0),
-    ("top_speed_m_s", "top speed [m/s]", 1.0),
-    ("compute_time_per_agent_step_us", "µs per agent-step", 1.0),
-    ("memory_mib", "memory [MiB]", 1.0),
-)
-
-
-COMPARISON_LABEL_WIDTH = 34
-COMPARISON_CELL_WIDTH = 19
-
-
-def _show_comparison(content: dict[str, Any]) -> None:
-    """Table of a comparison: a column each method, mean ± standard deviation."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    seeds = content["seeds"]
-    spread = ", mean ± sample standard deviation" if len(seeds) > 1 else ""
-    title: str | None = f"{content['scenario']}, {len(seeds)} seeds from {seeds[0]}{spread}"
-    terminal = Console()
-    width = terminal.width if terminal.is_terminal else 1000
-    side_by_side = max(1, (width - COMPARISON_LABEL_WIDTH) // COMPARISON_CELL_WIDTH)
-    console = Console(width=max(width, COMPARISON_LABEL_WIDTH + COMPARISON_CELL_WIDTH))
-    for first in range(0, len(content["methods"]), side_by_side):
-        rows = content["methods"][first : first + side_by_side]
-        table = Table(title=title, title_justify="left")
-        table.add_column("metric", width=COMPARISON_LABEL_WIDTH - 4)
-        for row in rows:
-            table.add_column(row["name"], justify="right", width=COMPARISON_CELL_WIDTH - 3)
-        for key, label, factor in COMPARISON_ROWS:
-            table.add_row(escape(label.format(**content)), *(_mean_and_spread(row, key, factor) for row in rows))
-        console.print(table)
-        title = None
-    for note in content["notes"]:
-        print(f"note: {note}")
-
-
-def _mean_and_spread(row: dict[str, Any], key: str, factor: float) -> str:
-    if row[key] is None:
-        return "never" if key == "time_to_w2_s" else "-"
-    text = _short(factor * row[key])
-    if row[f"{key}_std"] is not None:
-        text += f" ± {_short(factor * row[f'{key}_std'], 2)}"
-    if key == "time_to_w2_s" and row["n_reached_w2"] < row["n_seeds"]:
-        text += f" ({row['n_reached_w2']} of {row['n_seeds']})"
-    return text
-
-
-def _short(value: float, digits: int = 3) -> str:
-    """A few digits, large numbers whole, nothing below a thousandth, no exponents."""
-    if abs(value) >= 10**digits:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}" if abs(value) >= 1e-3 else "0" if value == 0 else "< 0.001"
 
 
 @app.command()

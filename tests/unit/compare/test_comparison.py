@@ -14,6 +14,7 @@ from d2oc.cli import app
 from d2oc.compare import comparison as module
 from d2oc.compare.comparison import MEASURES, compare, write_csv
 from d2oc.compare.methods import METHODS, overrides_of
+from d2oc.compare.table import _short
 from d2oc.errors import RecordError, ScenarioError
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import GroupTable
@@ -158,6 +159,13 @@ def test_command_line(flown, tmp_path):
     table = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "W2 at the end [m]" in table.stdout
     assert "±" in table.stdout
+
+
+def test_numbers_have_no_exponents():
+    assert [_short(value) for value in (0.0, 2e-4, 0.0123, 3.14159, 99.96, 999.7, 12345.6)] == [
+        "0", "< 0.001", "0.0123", "3.14", "100", "1,000", "12,346",
+    ]  # fmt: skip
+    assert [_short(value, 2) for value in (9.96, 99.6, 0.71)] == ["10", "100", "0.71"]
 
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="docs/compare.md is not beside the tests")
