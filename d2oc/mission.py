@@ -9,20 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from d2oc.arrays import Floats
 from d2oc.bus.perfect import PerfectBus
-from d2oc.control.assigned_law import AssignedLaw
-from d2oc.control.controller import Controller
-from d2oc.control.mission_law import MissionPlanLaw
-from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
+from d2oc.laws import team_law
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
-from d2oc.vehicles.linear import top_speed_of
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -85,6 +80,7 @@ def simulate(
         "wall_time_s": time.perf_counter() - began,
         "compute_time_s": mission.compute_time_s,
         "agent_steps": float(mission.agent_steps),
+        "memory_bytes": float(runtime.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
 
@@ -148,33 +144,8 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         comm_range=scenario.radio.comm_range_m,
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
-        give_way=scenario.mission.give_way,
-        controller=_controller(scenario, kinds, starts),
+        controller=team_law(scenario, field, samples, kinds, starts),
     )
-
-
-def _assigned_law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> AssignedLaw:
-    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
-    time_step = scenario.mission.time_step_s
-    return AssignedLaw(
-        starts,
-        np.array([kind.n_steps for kind in agents], np.int32),
-        np.array([kind.alpha for kind in agents]),
-        scenario.radio.comm_range_m,
-        np.array([top_speed_of(kind.model) * time_step for kind in agents]),
-        max(1, round(scenario.assignment.refresh_interval_s / time_step)),
-    )
-
-
-def _controller(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
-    """What steers the team; None for the published law."""
-    if scenario.control.law == "closed-form":
-        return None if scenario.assignment.method == "none" else _assigned_law(scenario, kinds, starts)
-    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
-    n_steps = np.array([kind.n_steps for kind in agents], np.int32)
-    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
-    return MissionPlanLaw([flyers[id(kind)] for kind in agents], n_steps, scenario.radio.comm_range_m, effort)
 
 
 def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
