@@ -324,13 +324,13 @@ def verify(
         raise typer.Exit(CHECK_FAILED)
 
 
-@app.command("compare", epilog="Example: d2oc compare six_drones --methods d2oc,official,lawnmower,smc,hedac --seeds 3")
+@app.command("compare", epilog="Example: d2oc compare six_drones --methods mission-plan,official,smc --seeds 3")
 def compare_methods(
     scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
     methods: Annotated[
         str,
         typer.Option(help="Names, separated by commas; an unknown name lists them all."),
-    ] = "d2oc,official,lawnmower,smc,hedac,lloyd,random",
+    ] = "mission-plan,d2oc-cells,d2oc,official,lawnmower,smc,hedac",
     seeds: Annotated[
         int, typer.Option(help="Seeds flown by each method: the scenario's and those after it.", min=1)
     ] = 3,
