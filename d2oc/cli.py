@@ -202,9 +202,9 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
     began = monotonic()
 
     def on_progress(progress: Any) -> None:
-        if monotonic() - began > 1.0:
+        if monotonic() - began > 1.0 or progress.planning:
             bar.start()
-        left = f"{100 * progress.remaining_weight:.0f} % untreated"
+        left = "planning" if progress.planning else f"{100 * progress.remaining_weight:.0f} % untreated"
         bar.update(task, completed=progress.step, total=progress.n_steps, left=left)
 
     try:

@@ -31,6 +31,8 @@ class Progress:
     n_steps: int
     remaining_weight: float
     """Mean over the agents of what each believes to remain."""
+    planning: bool = False
+    """Whether the team plans before it takes off, which may take seconds to minutes."""
 
 
 def simulate(
@@ -106,6 +108,8 @@ class _Mission:
     def fly(self) -> bool:
         """Fly until time or work is over; returns False when Ctrl-C stopped it."""
         self.writer.append(_start_tick(self.runtime))
+        if self.on_progress is not None:
+            self.on_progress(Progress(0, self.n_steps, 1.0, planning=True))
         k = 0
         try:
             while k < self.n_steps and not self.runtime.finished:
