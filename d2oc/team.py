@@ -11,7 +11,7 @@ from d2oc.arrays import Floats
 from d2oc.control.law import Gains, first_gains, require_stable, tracking_problem
 from d2oc.errors import ScenarioError
 from d2oc.field import Field
-from d2oc.scenario.schema import GroupTable, Scenario
+from d2oc.scenario.schema import GroupTable, Scenario, VehicleTable
 from d2oc.vehicles.from_scenario import vehicle_model
 from d2oc.vehicles.linear import LinearModel
 
@@ -19,6 +19,10 @@ SAMPLING_STREAM = 0
 """First word of the seed of the sampling."""
 AGENT_STREAM = 1
 """First word of the seed of an agent; the second is its number, so adding an agent changes no other draw."""
+WIND_STREAM = 2
+"""First word of the seed of the gusts at an agent; the second is its number."""
+SENSOR_STREAM = 3
+"""First word of the seed of an agent's sensors; the second is its number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,7 @@ class Kind:
     """Agents that share model, law, duration and mass per step."""
 
     n_agents: int
+    vehicle: VehicleTable
     model: LinearModel
     gains: Gains
     n_steps: int
@@ -68,10 +73,11 @@ def _n_steps(scenario: Scenario, group: GroupTable) -> int:
 
 def _kind(scenario: Scenario, group: GroupTable, n_steps: int, alpha: float) -> Kind:
     control = group.control or scenario.control
-    model = vehicle_model(group.vehicle or scenario.vehicle, scenario.mission.time_step_s, n_steps)
+    vehicle = group.vehicle or scenario.vehicle
+    model = vehicle_model(vehicle, scenario.mission.time_step_s, n_steps)
     problem = tracking_problem(model, control, alpha)
     require_stable(problem, control, scenario.name, n_steps)
-    return Kind(group.n_agents, model, first_gains(problem, control.horizon_steps, n_steps), n_steps, alpha)
+    return Kind(group.n_agents, vehicle, model, first_gains(problem, control.horizon_steps, n_steps), n_steps, alpha)
 
 
 def start_positions(scenario: Scenario, field: Field, n_agents: int) -> Floats:

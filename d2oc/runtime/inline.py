@@ -90,7 +90,7 @@ class InlineRuntime:
         self._near: Neighbours = nobody(n_agents)
         self._aside: SetAside = no_weight_aside(n if self._give_way else 0)
         self._bus = bus
-        self._world: World = world or IdealWorld(self.motion, self.team.kind)
+        self.world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
         self._step = self._sequential if sequential else self._parallel
         for r in range(n_agents):
@@ -103,7 +103,7 @@ class InlineRuntime:
     @property
     def finished(self) -> bool:
         """Whether nobody has anything left to treat, as far as each knows."""
-        return bool((self.belief.total <= self._negligible).all())
+        return bool(((self.belief.total <= self._negligible) | self.world.lost).all())
 
     @property
     def believed_remaining(self) -> Floats:
@@ -149,7 +149,8 @@ class InlineRuntime:
             k, self.quantum, self._negligible, team, self.law, self._near, self.tree, self.belief, self.space,
             self._aside,
         )  # fmt: skip
-        self._world.advance(k, team.state, team.input, team.active)
+        self.world.advance(k, team.state, team.input, team.active)
+        self._retire(k)
         locate_all(team, self.motion)
         agent = 0
         while True:
@@ -166,15 +167,24 @@ class InlineRuntime:
         if self._give_way:
             self._near = neighbours(sender, receiver, team.position, before)
 
+    def _retire(self, k: int) -> None:
+        """Whom the world has lost in step k acts no more, and no radio reaches it."""
+        lost = self.world.lost
+        self.team.active[lost] = False
+        self.team.n_steps[lost] = np.minimum(self.team.n_steps[lost], k)
+
     def _grow(self) -> None:
         self.logs = with_capacity(self.logs, 2 * len(self.logs.slot))
 
 
 def locate_all(team: Team, motion: Motion) -> None:
     """Read all positions off the states."""
-    rows = np.arange(len(team.kind))
-    for axis in range(2):
-        team.position[:, axis] = team.state[rows, motion.position_states[team.kind, axis]]
+    team.position[:] = positions(team.state, team.kind, motion)
+
+
+def positions(state: Floats, kind: Ints, motion: Motion) -> Floats:
+    """Positions in the states of all agents, shape (L, 2). [m]"""
+    return np.take_along_axis(state, motion.position_states[kind], axis=1)
 
 
 def _law_arrays(gains: Sequence[Gains]) -> Law:

@@ -9,6 +9,7 @@ import numpy as np
 from d2oc.errors import FieldError
 from d2oc.field import Field
 from d2oc.scenario.schema import ControlTable, Scenario, VehicleTable
+from d2oc.vehicles.airframe import preset_names, tank_capacity
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
@@ -23,6 +24,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _density(scenario)
     yield from _team(scenario)
     yield from _mission(scenario)
+    yield from _world(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
@@ -103,3 +105,21 @@ def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator
             f"{key}.state_weight has {len(control.state_weight)} entries, "
             f'but vehicle.model = "{vehicle.model}" has {needed} per axis'
         )
+
+
+def _world(scenario: Scenario) -> Iterator[str]:
+    if scenario.world.kind == "bullet" and scenario.mission.order == "sequential":
+        yield 'world.kind = "bullet" moves all drones at once: mission.order must be "parallel", not "sequential"'
+    vehicles = [("vehicle", scenario.vehicle)]
+    vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
+    for key, vehicle in vehicles:
+        yield from _airframe(key, vehicle)
+
+
+def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
+    if vehicle.preset not in preset_names():
+        yield f'{key}.preset = "{vehicle.preset}" is no preset; known are {", ".join(preset_names())}'
+        return
+    capacity = tank_capacity(vehicle.preset)
+    if vehicle.liquid_l > capacity:
+        yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"

@@ -90,7 +90,7 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
         Receives the next state.
     """
     k = min(k, motion.length[kind] - 1)
-    _limit_input(motion, kind, k, state, command)
+    limit_input(motion, kind, k, state, command)
     a = motion.A[kind, k]
     b = motion.B[kind, k]
     for i in range(motion.n_states[kind]):
@@ -104,7 +104,8 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
 
 
 @compiled
-def _limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
+def limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
+    """Cut a command to what the vehicle may be asked for in this state."""
     norm = 0.0
     for j in range(motion.n_inputs[kind]):
         command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])

@@ -1,0 +1,62 @@
+"""What ends the flight of a simulated vehicle before its mission does."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from d2oc.arrays import Floats, Ints
+
+FLIPPED_BEYOND_DEG = 75.0
+"""No autopilot of these classes flies on from there. [deg]"""
+
+
+class Fault(IntEnum):
+    """Why a vehicle is lost; the number stands in the record."""
+
+    NONE = 0
+    """Flying."""
+    COLLISION = 1
+    """It touched another vehicle."""
+    GROUND = 2
+    """It touched the ground in flight."""
+    FLIPPED = 3
+    """It tilted beyond 75 degrees."""
+    BATTERY = 4
+    """Its battery is empty."""
+
+
+SENTENCE = {
+    Fault.COLLISION: "touched another vehicle",
+    Fault.GROUND: "touched the ground",
+    Fault.FLIPPED: f"tilted beyond {FLIPPED_BEYOND_DEG:.0f} degrees",
+    Fault.BATTERY: "emptied its battery",
+}
+"""What happened, for people."""
+
+
+def find_faults(fault: Ints, body: Floats, energy_left: Floats, contacts: tuple[Ints, Ints]) -> None:
+    """Note the first fault of each vehicle.
+
+    Parameters
+    ----------
+    fault : ndarray of int32, shape (L,)
+        Faults so far; changed in place.
+    body : ndarray, shape (L, 13)
+        Position, attitude, velocity, rate.
+    energy_left : ndarray, shape (L,)
+        In the batteries. [J]
+    contacts : pair of ndarray
+        Pairs that touch; -1 is the ground.
+    """
+    flying = fault == Fault.NONE
+    found = np.zeros_like(fault)
+    up = 1.0 - 2.0 * (body[:, 3] ** 2 + body[:, 4] ** 2)  # vertical part of the body's own up
+    found[energy_left <= 0.0] = Fault.BATTERY
+    found[~(up > np.cos(np.radians(FLIPPED_BEYOND_DEG)))] = Fault.FLIPPED  # also where it is not a number
+    for one, other in zip(*contacts, strict=True):
+        for r, touched in ((one, other), (other, one)):
+            if r >= 0:
+                found[r] = Fault.GROUND if touched < 0 else Fault.COLLISION
+    fault[flying] = found[flying]
