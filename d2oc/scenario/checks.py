@@ -8,14 +8,14 @@ import numpy as np
 
 from d2oc.errors import FieldError
 from d2oc.field import Field
-from d2oc.scenario.schema import ControlTable, Scenario, VehicleTable
-from d2oc.vehicles.airframe import preset_names, tank_capacity
+from d2oc.scenario.schema import ControlTable, Quadrotor, Scenario, VehicleTable
+from d2oc.vehicles.airframe import load_preset, preset_names, tank_capacity
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
 
-STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4}
+STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4, "loaded-quadrotor": 4}
 
 
 def impossibilities(scenario: Scenario) -> Iterator[str]:
@@ -114,6 +114,19 @@ def _world(scenario: Scenario) -> Iterator[str]:
     vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
     for key, vehicle in vehicles:
         yield from _airframe(key, vehicle)
+        if scenario.world.kind == "bullet" and vehicle.model == "quadrotor":
+            yield from _inertia(key, vehicle)
+
+
+def _inertia(key: str, vehicle: Quadrotor) -> Iterator[str]:
+    """The model's torques turn the simulated body, so the two must be of one kind."""
+    if vehicle.preset in preset_names():
+        built = load_preset(vehicle.preset).inertia_with(vehicle.liquid_l)[0]
+        if not 0.5 < vehicle.inertia_kg_m2 / built < 2.0:
+            yield (
+                f"{key}.inertia_kg_m2 = {vehicle.inertia_kg_m2:g} is far from that of {vehicle.preset}, {built:.3g}: "
+                f'change it, or {key}.preset, or use {key}.model = "loaded-quadrotor" [kg m^2]'
+            )
 
 
 def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:

@@ -187,8 +187,26 @@ class Quadrotor(AirframeKeys):
     """Largest roll and pitch rate. [deg/s]"""
 
 
+class LoadedQuadrotor(AirframeKeys):
+    """`model = "loaded-quadrotor"`: the quadrotor with mass, inertia and drag of its preset as the tank drains."""
+
+    model: Literal["loaded-quadrotor"]
+    predicts_payload: bool = True
+    """False: the law believes in the full tank all the time (a time-invariant model), for comparison."""
+    retrims_thrust: bool = True
+    """False: thrust stays at the first weight, so lighter vehicles accelerate more for the same tilt."""
+    max_torque_n_m: Limit = float("inf")
+    """Largest torque per axis. [N m]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest |vx| and |vy|; both are scaled by one factor. [m/s]"""
+    max_tilt_deg: Limit = float("inf")
+    """Largest roll and pitch. [deg]"""
+    max_tilt_rate_deg_s: Limit = float("inf")
+    """Largest roll and pitch rate. [deg/s]"""
+
+
 VehicleTable = Annotated[
-    SingleIntegrator | DoubleIntegrator | Quadrotor,
+    SingleIntegrator | DoubleIntegrator | Quadrotor | LoadedQuadrotor,
     Field(discriminator="model"),
 ]
 

@@ -3,7 +3,7 @@ r"""Linear vehicle models, time invariant or time varying: :math:`x_{k+1} = A_k 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -166,3 +166,49 @@ def quadrotor(time_step_s: float, inertia_kg_m2: Floats, limits: Limits | None =
         limits=limits or Limits(),
         inertia_kg_m2=np.asarray(inertia_kg_m2, dtype=np.float64),
     )  # fmt: skip
+
+
+def loaded_quadrotor(
+    time_step_s: float,
+    mass_kg: Floats,
+    inertia_kg_m2: Floats,
+    *,
+    drag_n_s_m: float = 0.0,
+    thrust_n: Floats | None = None,
+    limits: Limits | None = None,
+) -> LinearModel:
+    r"""The published quadrotor with what a draining tank changes: drag over mass, thrust over mass, inertia.
+
+    Per axis, forward Euler: :math:`v^+ = (1 - T c / m_k)\, v \mp (T F_k / m_k)\, \theta`, :math:`\dot\theta^+ =
+    \dot\theta + (T / I_k)\, u`. With thrust re-trimmed to weight, F_k = m_k g, the mass cancels but for drag; with
+    thrust left at its first trim it does not.
+
+    Parameters
+    ----------
+    time_step_s : float
+        Control period T. [s]
+    mass_kg : ndarray, shape (K,)
+        Mass at every step, from the planned flow. [kg]
+    inertia_kg_m2 : ndarray, shape (K,)
+        Roll and pitch inertia at every step. [kg m^2]
+    drag_n_s_m : float
+        Linear drag c. [N s/m]
+    thrust_n : ndarray, shape (K,), optional
+        Thrust F at every step; default: re-trimmed to the weight. [N]
+    limits : Limits, optional
+        What the vehicle cannot exceed.
+
+    Returns
+    -------
+    model : LinearModel
+        States and inputs of `quadrotor`.
+    """
+    t = time_step_s
+    base = quadrotor(t, inertia_kg_m2, limits)
+    mass = np.asarray(mass_kg, dtype=np.float64)
+    lift = GRAVITY * np.ones_like(mass) if thrust_n is None else thrust_n / mass
+    a = base.A.copy()
+    for velocity, tilt, sign in ((1, 2, -1.0), (5, 6, 1.0)):
+        a[:, velocity, velocity] = 1.0 - t * drag_n_s_m / mass
+        a[:, velocity, tilt] = sign * t * lift
+    return replace(base, name="loaded-quadrotor", A=a)

@@ -12,15 +12,15 @@ from d2oc.arrays import Floats
 
 @dataclass(frozen=True)
 class BoxTank:
-    """A box of footprint a x b that drains; its liquid is a block whose height falls."""
+    """A box of footprint a x b that drains, or many; its liquid is a block whose height falls."""
 
-    length: float
+    length: float | Floats
     """a, along x. [m]"""
-    width: float
+    width: float | Floats
     """b, along y. [m]"""
-    offset: float
+    offset: float | Floats
     """d, distance of the liquid's centre from the centre of mass. [m]"""
-    density: float
+    density: float | Floats
     """rho. [kg/m^3]"""
 
     def liquid_height(self, liquid_mass: ArrayLike) -> Floats:

@@ -16,6 +16,7 @@ from d2oc.arrays import Flags, Floats, Ints
 from d2oc.vehicles.airframe import Airframe
 from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion
+from d2oc.vehicles.payload import BoxTank
 from d2oc.world.autopilot import ACCELERATION, HOLD, TILT, VELOCITY, Memory, Setpoint
 from d2oc.world.bodies import Bodies
 from d2oc.world.faults import Fault, find_faults
@@ -24,13 +25,21 @@ from d2oc.world.flight import Layout, Wrench, fly, tell_autopilots, write_states
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
 
-LOOP_RATE = 60.0
+LOOP_RATE = 48.0
 """Least rate of the autopilot's loops. [Hz]"""
 
 PHYSICS_RATE = 240.0
 """Least rate of the engine's substeps. [Hz]"""
 
-MODES = {"single-integrator": VELOCITY, "double-integrator": ACCELERATION, "quadrotor": TILT}
+MASS_TOLERANCE = 1e-3
+"""The engine is told a new mass when it has changed by this share."""
+
+MODES = {
+    "single-integrator": VELOCITY,
+    "double-integrator": ACCELERATION,
+    "quadrotor": TILT,
+    "loaded-quadrotor": TILT,
+}
 """What the input of each model is to an autopilot."""
 
 
@@ -97,6 +106,13 @@ class BulletWorld:
         """Left in each tank, shape (L,). [L]"""
         self.drawn: Floats = np.zeros(n_agents)
         """Energy drawn from each battery, shape (L,). [J]"""
+        self._half_height = np.array([a.height_m / 2 for a in setup.airframes])
+        self._tanks = _tanks(setup.airframes)
+        self._density = np.array([a.mass_with(1.0) - a.mass_kg for a in setup.airframes])
+        self._dry_mass = np.array([a.mass_kg for a in setup.airframes])
+        self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
+        self._engine_mass = self.fleet.mass.copy()
+        self._touched: set[tuple[int, int]] = set()
         self.fault: Ints = np.zeros(n_agents, np.int32)
         """`Fault` of each vehicle, shape (L,)."""
 
@@ -105,14 +121,14 @@ class BulletWorld:
         on_mission = active & (self.fault == Fault.NONE)
         flies = np.where(self.fault != Fault.NONE, -1, on_mission).astype(np.int32)
         tell_autopilots(
-            k, self._setup.time_step, self._motion, self._setup.kind, self._layout, state, command, flies, self.body,
+            k, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies, self.body,
             self._setpoint,
         )  # fmt: skip
         for i in range(self._n_loops):
             self._loop(i * self._dt)
         self._spray(on_mission)
         self._receiver.drift(self._setup.time_step)
-        find_faults(self.fault, self.body, self.fleet.battery_energy - self.drawn, self.bodies.contacts())
+        self._look_for_faults()
         write_states(self._layout, self.body, self._receiver.error, state)
 
     def true_state(self, measured: Floats) -> Floats:
@@ -148,16 +164,36 @@ class BulletWorld:
         self.bodies.push(self.body[:, :3], self._wrench.force, self._wrench.torque)
         self.bodies.step()
         self.bodies.read(self.body)
+        self._touched.update(self.bodies.touching())
+
+    def _look_for_faults(self) -> None:
+        left = self.fleet.battery_energy - self.drawn
+        for r in find_faults(self.fault, self.body, self._half_height, left, self._touched).tolist():
+            self.bodies.let_fall(r)
+        self._touched.clear()
 
     def _spray(self, on_mission: Flags) -> None:
         """Drain the tanks of those on a mission; mass and inertia follow."""
         sprayed = np.where(on_mission, np.minimum(self._setup.flow * self._setup.time_step, self.liquid), 0.0)
         self.liquid -= sprayed
-        for r in np.flatnonzero(sprayed).tolist():
-            airframe, liquid = self._setup.airframes[r], float(self.liquid[r])
-            self.fleet.mass[r] = airframe.mass_with(liquid)
-            self.fleet.inertia[r] = airframe.inertia_with(liquid)
+        load = self._density * self.liquid
+        self.fleet.mass[:] = self._dry_mass + load
+        self.fleet.inertia[:] = self._dry_inertia + np.stack(self._tanks.inertia(load), axis=1)
+        changed = np.abs(self.fleet.mass - self._engine_mass) > MASS_TOLERANCE * self._engine_mass
+        for r in np.flatnonzero(changed | ((sprayed > 0.0) & (self.liquid == 0.0))).tolist():
             self.bodies.set_mass(r, float(self.fleet.mass[r]), self.fleet.inertia[r])
+            self._engine_mass[r] = self.fleet.mass[r]
+
+
+def _tanks(airframes: Sequence[Airframe]) -> BoxTank:
+    """The tanks of a fleet as one tank of arrays; who has none has an empty one of a metre."""
+    tanks = [a.box_tank or BoxTank(1.0, 1.0, 0.0, 1000.0) for a in airframes]
+    return BoxTank(
+        length=np.array([tank.length for tank in tanks]),
+        width=np.array([tank.width for tank in tanks]),
+        offset=np.array([tank.offset for tank in tanks]),
+        density=np.array([tank.density for tank in tanks]),
+    )
 
 
 def _layout(setup: BulletSetup) -> Layout:

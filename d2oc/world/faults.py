@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 
 import numpy as np
@@ -36,7 +37,9 @@ SENTENCE = {
 """What happened, for people."""
 
 
-def find_faults(fault: Ints, body: Floats, energy_left: Floats, contacts: tuple[Ints, Ints]) -> None:
+def find_faults(
+    fault: Ints, body: Floats, half_height: Floats, energy_left: Floats, touched: Collection[tuple[int, int]]
+) -> Ints:
     """Note the first fault of each vehicle.
 
     Parameters
@@ -45,18 +48,26 @@ def find_faults(fault: Ints, body: Floats, energy_left: Floats, contacts: tuple[
         Faults so far; changed in place.
     body : ndarray, shape (L, 13)
         Position, attitude, velocity, rate.
+    half_height : ndarray, shape (L,)
+        Of the bodies: one whose centre is lower touches the ground. [m]
     energy_left : ndarray, shape (L,)
         In the batteries. [J]
-    contacts : pair of ndarray
-        Pairs that touch; -1 is the ground.
+    touched : collection of (agent, agent)
+        Who touched whom.
+
+    Returns
+    -------
+    new : ndarray of int32
+        Agents whose fault is new.
     """
     flying = fault == Fault.NONE
     found = np.zeros_like(fault)
     up = 1.0 - 2.0 * (body[:, 3] ** 2 + body[:, 4] ** 2)  # vertical part of the body's own up
     found[energy_left <= 0.0] = Fault.BATTERY
     found[~(up > np.cos(np.radians(FLIPPED_BEYOND_DEG)))] = Fault.FLIPPED  # also where it is not a number
-    for one, other in zip(*contacts, strict=True):
-        for r, touched in ((one, other), (other, one)):
-            if r >= 0:
-                found[r] = Fault.GROUND if touched < 0 else Fault.COLLISION
-    fault[flying] = found[flying]
+    found[body[:, 2] < half_height] = Fault.GROUND
+    for pair in touched:
+        found[list(pair)] = Fault.COLLISION
+    new = np.flatnonzero(flying & (found != Fault.NONE)).astype(np.int32)
+    fault[new] = found[new]
+    return new

@@ -97,10 +97,10 @@ def fly(
 @compiled
 def tell_autopilots(
     k: int,
-    time_step: float,
     motion: Motion,
     kind: Ints,
     layout: Layout,
+    fleet: Fleet,
     state: Floats,
     command: Floats,
     flies: Ints,
@@ -113,14 +113,14 @@ def tell_autopilots(
     ----------
     k : int
         Step of the mission.
-    time_step : float
-        Control period. [s]
     motion : Motion
         Models of the fleet, with their limits.
     kind : ndarray, shape (L,)
         Model of each agent.
     layout : Layout
         Of each agent.
+    fleet : Fleet
+        The airframes: a torque turns them by the inertia they have.
     state : ndarray, shape (L, n)
         Measured states.
     command : ndarray, shape (L, m)
@@ -142,21 +142,11 @@ def tell_autopilots(
         else:
             at = min(k, motion.length[kind[r]] - 1)
             limit_input(motion, kind[r], at, state[r], command[r])
-            _tell(at, time_step, motion, kind[r], layout, r, state[r], command[r], setpoint)
+            _tell(layout, fleet, r, state[r], command[r], setpoint)
 
 
 @compiled
-def _tell(
-    k: int,
-    time_step: float,
-    motion: Motion,
-    kind: int,
-    layout: Layout,
-    r: int,
-    state: Floats,
-    command: Floats,
-    setpoint: Setpoint,
-) -> None:
+def _tell(layout: Layout, fleet: Fleet, r: int, state: Floats, command: Floats, setpoint: Setpoint) -> None:
     setpoint.mode[r] = layout.mode[r]
     if layout.mode[r] == VELOCITY:
         setpoint.command[r] = command[:2]
@@ -168,11 +158,8 @@ def _tell(
         elif layout.mode[r] == TILT:
             setpoint.tilt[r, axis] = state[layout.column[r, 4 + axis]]
             setpoint.tilt_rate[r, axis] = state[layout.column[r, 6 + axis]]
-            rate_state = layout.column[r, 6 + axis]
-            total = 0.0
-            for j in range(motion.n_inputs[kind]):
-                total += motion.B[kind, k, rate_state, j] * command[j]
-            setpoint.command[r, axis] = total / time_step
+            # theta is pitch, turned by the second torque; phi is roll, turned by the first
+            setpoint.command[r, axis] = command[1 - axis] / fleet.inertia[r, 1 - axis]
 
 
 @compiled

@@ -16,8 +16,8 @@ from d2oc.world.wind import Wind, low_altitude_gusts
 
 G = 9.81
 T = 0.1
-DT = T / 6
-SUBSTEP = T / 24
+DT = T / 5
+SUBSTEP = T / 25
 
 
 def streams(n, first=0):
@@ -184,7 +184,7 @@ def test_rate_loop_answers_as_its_second_order_form(name):
     a, b = -1 / (2 * tau), np.sqrt(complex(1 / (4 * tau**2) - p / tau))
     first, second = a + b, a - b
     form = 0.2 * (second * np.exp(first * t) - first * np.exp(second * t)) / (second - first)
-    assert np.abs(rate - form.real).max() < 0.2 * 0.12  # the loops' sampling at 60 Hz
+    assert np.abs(rate - form.real).max() < 0.2 * 0.12  # the loops' sampling at 50 Hz
 
 
 @pytest.mark.parametrize(("name", "liquid"), [("research-quadrotor", 0.0), ("sprayer", 0.0), ("sprayer", 40.0)])
