@@ -312,8 +312,9 @@ class WorldTable(Table):
     """`ideal`: exactly as the model says; `bullet`: rigid bodies with rotors, autopilots and wind, in PyBullet."""
     height_m: Positive = 3.0
     """Height that is held above ground. [m]"""
-    height_step_m: NotNegative = 0.0
-    """Every drone flies this much higher than the one before it in its team. [m]"""
+    height_step_m: NotNegative | None = None
+    """Every drone flies this much higher than the one before it, since laws without separation would let them touch;
+    default: its body's height and half a metre. 0 flies all at one height. [m]"""
     wind: WindTable = WindTable()
     """Wind, where the world is `bullet`."""
     sensors: SensorTable = SensorTable()

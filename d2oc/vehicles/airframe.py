@@ -112,6 +112,8 @@ class Airframe(Part):
     """Height of that cylinder. [m]"""
     max_tilt_deg: Annotated[float, Field(gt=0, lt=80)]
     """Largest tilt the autopilot asks for. [deg]"""
+    max_rate_deg_s: Positive
+    """Largest rate of roll and pitch the autopilot asks for. [deg/s]"""
     max_mass_kg: Positive | None = None
     """Largest mass allowed at take-off. [kg]"""
     rotors: Rotors

@@ -99,7 +99,8 @@ def _wanted_lift(
     """Specific force wanted, and the rate and its growth to feed forward, in the world's axes."""
     climb = fleet.height_gain[r] * (setpoint.place[r, 2] - body[2])
     climb = min(max(climb, -1.5), 1.5)
-    az = _velocity_loop(fleet, r, 2, dt, climb, body, memory) + GRAVITY
+    error = climb - body[9]
+    az = GRAVITY + fleet.velocity_gain[r] * error + _integral(fleet, r, 2, dt, error, memory)
     az = max(az, 0.3 * GRAVITY)
     if setpoint.mode[r] == TILT:
         return _tilt_lift(fleet, r, since, az, setpoint, body)
@@ -125,23 +126,22 @@ def _horizontal(
         forward_x, forward_y = vx, vy
         vx = setpoint.velocity[r, 0] + since * forward_x
         vy = setpoint.velocity[r, 1] + since * forward_y
-    speed = np.sqrt(vx * vx + vy * vy)
-    if speed > fleet.max_speed[r]:
-        vx, vy = vx * fleet.max_speed[r] / speed, vy * fleet.max_speed[r] / speed
-    ax = forward_x + _velocity_loop(fleet, r, 0, dt, vx, body, memory)
-    ay = forward_y + _velocity_loop(fleet, r, 1, dt, vy, body, memory)
-    return ax, ay
+    gain = fleet.velocity_gain[r]
+    ax, ay = forward_x + gain * (vx - body[7]), forward_y + gain * (vy - body[8])
+    ax, ay = _governed(fleet, r, ax, ay, body)
+    carried_x = _integral(fleet, r, 0, dt, (ax - forward_x) / gain, memory)
+    carried_y = _integral(fleet, r, 1, dt, (ay - forward_y) / gain, memory)
+    return ax + carried_x, ay + carried_y
 
 
 @compiled
-def _velocity_loop(fleet: Fleet, r: int, axis: int, dt: float, wanted: float, body: Floats, memory: Memory) -> float:
-    """Proportional and integral; the integral makes the loop critically damped, and never asks for half the tilt."""
+def _integral(fleet: Fleet, r: int, axis: int, dt: float, error: float, memory: Memory) -> float:
+    """The integral of a velocity error: it damps the loop critically, and never asks for half the tilt."""
     gain = fleet.velocity_gain[r]
-    error = wanted - body[7 + axis]
     most = 0.5 * GRAVITY * np.tan(fleet.max_tilt[r])
     grown = memory.integral[r, axis] + 0.25 * gain * gain * error * dt
     memory.integral[r, axis] = min(max(grown, -most), most)
-    return float(gain * error + memory.integral[r, axis])
+    return float(memory.integral[r, axis])
 
 
 @compiled
@@ -159,7 +159,9 @@ def _tilt_lift(
     turn_x = -(setpoint.tilt_rate[r, 1] + since * setpoint.command[r, 1]) if free_phi else 0.0
     grow_y = -setpoint.command[r, 0] if free_theta else 0.0
     grow_x = -setpoint.command[r, 1] if free_phi else 0.0
-    ax, ay = _governed(fleet, r, ax, ay, body)
+    slow_x, slow_y = _governed(fleet, r, ax, ay, body)
+    if slow_x != ax or slow_y != ay:  # too fast: braking comes before the turn that was asked for
+        return (slow_x, slow_y, az), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     return (ax, ay, az), (turn_x, turn_y, 0.0), (grow_x, grow_y, 0.0)
 
 
@@ -200,8 +202,9 @@ def _rate_wanted(fleet: Fleet, r: int, up: Vector, turn: Vector, body: Floats) -
     share = angle / across if across > 1e-12 else 0.0
     forward = unrotated(q, turn)
     gain = fleet.attitude_gain[r]
+    most = fleet.max_rate[r]
     return (
-        -gain * share * y + forward[0],
-        gain * share * x + forward[1],
+        min(max(forward[0] - gain * share * y, -most), most),
+        min(max(forward[1] + gain * share * x, -most), most),
         -fleet.yaw_gain[r] * heading(q) + forward[2],
     )

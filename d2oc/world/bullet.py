@@ -34,6 +34,9 @@ PHYSICS_RATE = 240.0
 MASS_TOLERANCE = 1e-3
 """The engine is told a new mass when it has changed by this share."""
 
+SPEED_RESERVE = 0.98
+"""Share of a speed limit that autopilots steer for, so that gusts and overshoot stay below it."""
+
 MODES = {
     "single-integrator": VELOCITY,
     "double-integrator": ACCELERATION,
@@ -121,8 +124,8 @@ class BulletWorld:
         on_mission = active & (self.fault == Fault.NONE)
         flies = np.where(self.fault != Fault.NONE, -1, on_mission).astype(np.int32)
         tell_autopilots(
-            k, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies, self.body,
-            self._setpoint,
+            k, self._setup.time_step, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies,
+            self.body, self._setpoint,
         )  # fmt: skip
         for i in range(self._n_loops):
             self._loop(i * self._dt)
@@ -215,7 +218,7 @@ def _max_speed(setup: BulletSetup) -> Floats:
     """Speed limit of each agent's model; an integrator's own input or state limit, the quadrotor's per axis."""
     limits = [setup.models[kind].limits for kind in setup.kind]
     velocity_input = [setup.models[kind].velocity_states is None for kind in setup.kind]
-    return np.array(
+    return SPEED_RESERVE * np.array(
         [
             min(limit.speed_norm, limit.speed_each, limit.input_norm if is_input else math.inf)
             for limit, is_input in zip(limits, velocity_input, strict=True)

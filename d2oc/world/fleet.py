@@ -40,6 +40,8 @@ class Fleet(NamedTuple):
     height_gain: Floats
     max_tilt: Floats
     """Shape (L,). [rad]"""
+    max_rate: Floats
+    """Of roll and pitch, shape (L,). [rad/s]"""
     max_speed: Floats
     """Horizontal speed the autopilot does not exceed on purpose, shape (L,). [m/s]"""
     power_constant: Floats
@@ -84,6 +86,7 @@ def fleet_arrays(airframes: Sequence[Airframe], liquid: Floats, max_speed: Float
         velocity_gain=np.array([loop.velocity_per_s for loop in loops]),
         height_gain=np.array([loop.height_per_s for loop in loops]),
         max_tilt=np.array([a.max_tilt for a in airframes]),
+        max_rate=np.radians([a.max_rate_deg_s for a in airframes]),
         max_speed=np.asarray(max_speed, dtype=np.float64),
         power_constant=np.array([a.hover_power_per_mass for a in airframes]),
         battery_energy=np.array([3600.0 * a.battery.energy_wh for a in airframes]),

@@ -97,6 +97,7 @@ def fly(
 @compiled
 def tell_autopilots(
     k: int,
+    time_step: float,
     motion: Motion,
     kind: Ints,
     layout: Layout,
@@ -113,6 +114,8 @@ def tell_autopilots(
     ----------
     k : int
         Step of the mission.
+    time_step : float
+        Control period. [s]
     motion : Motion
         Models of the fleet, with their limits.
     kind : ndarray, shape (L,)
@@ -142,11 +145,13 @@ def tell_autopilots(
         else:
             at = min(k, motion.length[kind[r]] - 1)
             limit_input(motion, kind[r], at, state[r], command[r])
-            _tell(layout, fleet, r, state[r], command[r], setpoint)
+            _tell(time_step, layout, fleet, r, state[r], command[r], setpoint)
 
 
 @compiled
-def _tell(layout: Layout, fleet: Fleet, r: int, state: Floats, command: Floats, setpoint: Setpoint) -> None:
+def _tell(
+    time_step: float, layout: Layout, fleet: Fleet, r: int, state: Floats, command: Floats, setpoint: Setpoint
+) -> None:
     setpoint.mode[r] = layout.mode[r]
     if layout.mode[r] == VELOCITY:
         setpoint.command[r] = command[:2]
@@ -157,9 +162,13 @@ def _tell(layout: Layout, fleet: Fleet, r: int, state: Floats, command: Floats, 
             setpoint.command[r, axis] = command[axis]
         elif layout.mode[r] == TILT:
             setpoint.tilt[r, axis] = state[layout.column[r, 4 + axis]]
-            setpoint.tilt_rate[r, axis] = state[layout.column[r, 6 + axis]]
+            most = fleet.max_rate[r]
+            rate = min(max(state[layout.column[r, 6 + axis]], -most), most)
             # theta is pitch, turned by the second torque; phi is roll, turned by the first
-            setpoint.command[r, axis] = command[1 - axis] / fleet.inertia[r, 1 - axis]
+            growth = command[1 - axis] / fleet.inertia[r, 1 - axis]
+            growth = min(max(growth, -fleet.rate_gain[r] * most), fleet.rate_gain[r] * most)
+            setpoint.tilt_rate[r, axis] = rate
+            setpoint.command[r, axis] = (min(max(rate + growth * time_step, -most), most) - rate) / time_step
 
 
 @compiled

@@ -11,12 +11,15 @@ from d2oc.arrays import Floats
 from d2oc.runtime.inline import TeamSetup
 from d2oc.scenario.schema import Scenario, VehicleTable, WindTable
 from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream
-from d2oc.vehicles.airframe import load_preset
+from d2oc.vehicles.airframe import Airframe, load_preset
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world import World
 from d2oc.world.bullet import BulletSetup, BulletWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind, low_altitude_gusts
+
+CLEARANCE = 0.5
+"""Between the bodies of drones that fly one above the other. [m]"""
 
 
 def build_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> World | None:
@@ -57,25 +60,29 @@ def build_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleT
 
 
 def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletSetup:
-    airframes = [load_preset(vehicle.preset) for vehicle in vehicles]
+    presets = [load_preset(vehicle.preset) for vehicle in vehicles]
+    airframes = [presets[kind] for kind in team.kind]
     liquid = np.array([vehicles[kind].liquid_l for kind in team.kind])
     return BulletSetup(
         models=team.models,
         kind=team.kind,
-        airframes=[airframes[kind] for kind in team.kind],
+        airframes=airframes,
         liquid=liquid,
         flow=liquid / (team.n_steps * scenario.mission.time_step_s),
-        place=_places(scenario, team),
+        place=_places(scenario, team, airframes),
         time_step=scenario.mission.time_step_s,
     )
 
 
-def _places(scenario: Scenario, team: TeamSetup) -> Floats:
+def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) -> Floats:
     """Where each agent starts, at the height it holds, shape (L, 3). [m]"""
     place = np.empty((len(team.kind), 3))
     for r, (kind, state) in enumerate(zip(team.kind, team.initial_states, strict=True)):
         place[r, :2] = state[list(team.models[kind].position_states)]
-    place[:, 2] = scenario.world.height_m + scenario.world.height_step_m * np.arange(len(place))
+    step = scenario.world.height_step_m
+    if step is None:
+        step = max(airframe.height_m for airframe in airframes) + CLEARANCE
+    place[:, 2] = scenario.world.height_m + step * np.arange(len(place))
     return place
 
 
