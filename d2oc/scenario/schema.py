@@ -314,7 +314,7 @@ class WorldTable(Table):
     """Height that is held above ground. [m]"""
     height_step_m: NotNegative | None = None
     """Every drone flies this much higher than the one before it, since laws without separation would let them touch;
-    default: its body's height and half a metre. 0 flies all at one height. [m]"""
+    default: the height of its tilted body and half a metre. 0 flies all at one height. [m]"""
     wind: WindTable = WindTable()
     """Wind, where the world is `bullet`."""
     sensors: SensorTable = SensorTable()

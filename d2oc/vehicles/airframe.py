@@ -152,6 +152,11 @@ class Airframe(Part):
         return float(self.hover_power_per_mass * mass_kg**1.5)
 
     @property
+    def tilted_height(self) -> float:
+        """Height of the body when it tilts as far as it is asked to. [m]"""
+        return 2.0 * self.radius_m * math.sin(self.max_tilt) + self.height_m * math.cos(self.max_tilt)
+
+    @property
     def max_tilt(self) -> float:
         """Largest tilt the autopilot asks for. [rad]"""
         return math.radians(self.max_tilt_deg)

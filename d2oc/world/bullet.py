@@ -21,7 +21,7 @@ from d2oc.world.autopilot import ACCELERATION, HOLD, TILT, VELOCITY, Memory, Set
 from d2oc.world.bodies import Bodies
 from d2oc.world.faults import Fault, find_faults
 from d2oc.world.fleet import Fleet, fleet_arrays
-from d2oc.world.flight import Layout, Wrench, fly, tell_autopilots, write_states
+from d2oc.world.flight import Layout, Wrench, fly, predict, tell_autopilots, write_states
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
 
@@ -116,6 +116,8 @@ class BulletWorld:
         self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
         self._engine_mass = self.fleet.mass.copy()
         self._touched: set[tuple[int, int]] = set()
+        self.model_error: Floats = np.zeros(n_agents)
+        """Distance between where the model said each would be after the last step and where it is, shape (L,). [m]"""
         self.fault: Ints = np.zeros(n_agents, np.int32)
         """`Fault` of each vehicle, shape (L,)."""
 
@@ -123,6 +125,8 @@ class BulletWorld:
         """Fly one control period; `state` becomes what the receivers measure afterwards."""
         on_mission = active & (self.fault == Fault.NONE)
         flies = np.where(self.fault != Fault.NONE, -1, on_mission).astype(np.int32)
+        predicted = np.full((len(state), 2), np.nan)
+        predict(k, self._motion, self._setup.kind, self.true_state(state), command, on_mission, predicted)
         tell_autopilots(
             k, self._setup.time_step, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies,
             self.body, self._setpoint,
@@ -132,6 +136,7 @@ class BulletWorld:
         self._spray(on_mission)
         self._receiver.drift(self._setup.time_step)
         self._look_for_faults()
+        self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
         write_states(self._layout, self.body, self._receiver.error, state)
 
     def true_state(self, measured: Floats) -> Floats:
@@ -154,6 +159,7 @@ class BulletWorld:
             "wind_y_m_s": self._wind.velocity[:, 1].copy(),
             "liquid_l": self.liquid.copy(),
             "charge": np.maximum(0.0, 1.0 - self.drawn / self.fleet.battery_energy),
+            "model_error_m": self.model_error.copy(),
             "fault": self.fault.astype(np.float64),
         }
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from d2oc.arrays import Floats, Ints
+from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.vehicles.linear import GRAVITY
-from d2oc.vehicles.motion import Motion, limit_input
+from d2oc.vehicles.motion import Motion, limit_input, move
 from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, VELOCITY, Memory, Setpoint, command_rotors
 from d2oc.world.drag import drag
 from d2oc.world.fleet import Fleet
@@ -169,6 +169,19 @@ def _tell(
             growth = min(max(growth, -fleet.rate_gain[r] * most), fleet.rate_gain[r] * most)
             setpoint.tilt_rate[r, axis] = rate
             setpoint.command[r, axis] = (min(max(rate + growth * time_step, -most), most) - rate) / time_step
+
+
+@compiled
+def predict(
+    k: int, motion: Motion, kind: Ints, state: Floats, command: Floats, active: Flags, position: Floats
+) -> None:
+    """Where the models say the active agents will be after a step, shape (L, 2). [m]"""
+    after = np.empty(state.shape[1])
+    for r in range(len(kind)):
+        if active[r]:
+            move(motion, kind[r], k, state[r], command[r].copy(), after)
+            for axis in range(2):
+                position[r, axis] = after[motion.position_states[kind[r], axis]]
 
 
 @compiled

@@ -81,7 +81,7 @@ def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) 
         place[r, :2] = state[list(team.models[kind].position_states)]
     step = scenario.world.height_step_m
     if step is None:
-        step = max(airframe.height_m for airframe in airframes) + CLEARANCE
+        step = max(airframe.tilted_height for airframe in airframes) + CLEARANCE
     place[:, 2] = scenario.world.height_m + step * np.arange(len(place))
     return place
 
