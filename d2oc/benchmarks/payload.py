@@ -29,8 +29,8 @@ SPACING_M = 1000.0
 LIQUID_L = 40.0
 ALPHA = 1.0 / 3600
 CONTROL = ControlTable(horizon_steps=30, terminal_cost="dare", scale_input_weight_with_inertia=True, input_weight=10.0)
-"""Ten times the published input weight: with one, the rotor lag of a sprayer leaves so little margin that far goals, which
-saturate the tilt, end in a limit cycle."""
+"""Ten times the published input weight: with one, the rotor lag of a sprayer leaves so little margin that far goals,
+which saturate the tilt, end in a limit cycle."""
 
 
 @dataclass(frozen=True)

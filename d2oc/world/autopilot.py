@@ -172,7 +172,7 @@ def _governed(fleet: Fleet, r: int, ax: float, ay: float, body: Floats) -> tuple
     if speed < 1e-6 or fleet.max_speed[r] == np.inf:
         return ax, ay
     along = (ax * body[7] + ay * body[8]) / speed
-    excess = max(0.0, along - fleet.velocity_gain[r] * (fleet.max_speed[r] - speed))
+    excess = max(0.0, along - 0.5 * fleet.attitude_gain[r] * (fleet.max_speed[r] - speed))
     return ax - excess * body[7] / speed, ay - excess * body[8] / speed
 
 
