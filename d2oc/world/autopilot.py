@@ -127,11 +127,9 @@ def _horizontal(
         vx = setpoint.velocity[r, 0] + since * forward_x
         vy = setpoint.velocity[r, 1] + since * forward_y
     gain = fleet.velocity_gain[r]
-    ax, ay = forward_x + gain * (vx - body[7]), forward_y + gain * (vy - body[8])
-    ax, ay = _governed(fleet, r, ax, ay, body)
-    carried_x = _integral(fleet, r, 0, dt, (ax - forward_x) / gain, memory)
-    carried_y = _integral(fleet, r, 1, dt, (ay - forward_y) / gain, memory)
-    return ax + carried_x, ay + carried_y
+    error_x, error_y = vx - body[7], vy - body[8]
+    ax, ay = _governed(fleet, r, forward_x + gain * error_x, forward_y + gain * error_y, body)
+    return ax + _integral(fleet, r, 0, dt, error_x, memory), ay + _integral(fleet, r, 1, dt, error_y, memory)
 
 
 @compiled
