@@ -15,7 +15,13 @@ MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
 
-STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4, "loaded-quadrotor": 4}
+STATES_PER_AXIS = {
+    "single-integrator": 1,
+    "double-integrator": 2,
+    "lagged-integrator": 3,
+    "quadrotor": 4,
+    "loaded-quadrotor": 4,
+}
 
 
 def impossibilities(scenario: Scenario) -> Iterator[str]:

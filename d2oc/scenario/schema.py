@@ -169,6 +169,18 @@ class DoubleIntegrator(AirframeKeys):
     """Largest speed. [m/s]"""
 
 
+class LaggedIntegrator(AirframeKeys):
+    """`model = "lagged-integrator"`: acceleration follows late; states x, vx, ax, y, vy, ay; inputs ax, ay."""
+
+    model: Literal["lagged-integrator"]
+    lag_s: Positive = 0.3
+    """Time constant of the acceleration, since a vehicle must tilt first. [s]"""
+    max_acceleration_m_s2: Limit = float("inf")
+    """Largest acceleration. [m/s^2]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest speed. [m/s]"""
+
+
 class Quadrotor(AirframeKeys):
     """`model = "quadrotor"`: the published 8-state linear quadrotor; inputs are roll and pitch torque."""
 
@@ -206,7 +218,7 @@ class LoadedQuadrotor(AirframeKeys):
 
 
 VehicleTable = Annotated[
-    SingleIntegrator | DoubleIntegrator | Quadrotor | LoadedQuadrotor,
+    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor,
     Field(discriminator="model"),
 ]
 

@@ -7,20 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from d2oc.scenario.schema import DoubleIntegrator, LoadedQuadrotor, Quadrotor, SingleIntegrator
+from d2oc.scenario.schema import DoubleIntegrator, LaggedIntegrator, LoadedQuadrotor, Quadrotor, SingleIntegrator
 from d2oc.vehicles.airframe import load_preset
 from d2oc.vehicles.linear import (
     GRAVITY,
     Limits,
     LinearModel,
     double_integrator,
+    lagged_integrator,
     loaded_quadrotor,
     quadrotor,
     single_integrator,
 )
 from d2oc.vehicles.payload import planned_liquid
 
-VehicleTable = SingleIntegrator | DoubleIntegrator | Quadrotor | LoadedQuadrotor
+VehicleTable = SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor
 
 
 def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> LinearModel:
@@ -28,7 +29,7 @@ def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> Line
 
     Parameters
     ----------
-    table : SingleIntegrator, DoubleIntegrator, Quadrotor or LoadedQuadrotor
+    table : SingleIntegrator, DoubleIntegrator, LaggedIntegrator, Quadrotor or LoadedQuadrotor
         The scenario's `[vehicle]`.
     time_step_s : float
         Control period. [s]
@@ -49,6 +50,11 @@ def _single(table: SingleIntegrator, time_step_s: float, n_steps: int) -> Linear
 def _double(table: DoubleIntegrator, time_step_s: float, n_steps: int) -> LinearModel:
     limits = Limits(input_norm=table.max_acceleration_m_s2, speed_norm=table.max_speed_m_s)
     return double_integrator(time_step_s, limits)
+
+
+def _lagged(table: LaggedIntegrator, time_step_s: float, n_steps: int) -> LinearModel:
+    limits = Limits(input_norm=table.max_acceleration_m_s2, speed_norm=table.max_speed_m_s)
+    return lagged_integrator(time_step_s, table.lag_s, limits)
 
 
 def _tilting(table: Quadrotor | LoadedQuadrotor) -> Limits:
@@ -89,6 +95,7 @@ def _loaded(table: LoadedQuadrotor, time_step_s: float, n_steps: int) -> LinearM
 _BUILDERS: dict[str, Callable[..., LinearModel]] = {
     "single-integrator": _single,
     "double-integrator": _double,
+    "lagged-integrator": _lagged,
     "quadrotor": _quadrotor,
     "loaded-quadrotor": _loaded,
 }

@@ -121,6 +121,51 @@ def double_integrator(time_step_s: float, limits: Limits | None = None) -> Linea
     )
 
 
+def lagged_integrator(time_step_s: float, lag_s: float, limits: Limits | None = None) -> LinearModel:
+    """Acceleration that follows its command with a first-order lag, as a vehicle that must tilt first.
+
+    x' = v, v' = a, a' = (u - a) / lag, with the exact zero-order-hold discretisation. As the lag goes to zero it
+    becomes `double_integrator`.
+
+    Parameters
+    ----------
+    time_step_s : float
+        Control period T. [s]
+    lag_s : float
+        Time constant of the acceleration. [s]
+    limits : Limits, optional
+        What the vehicle cannot exceed.
+
+    Returns
+    -------
+    model : LinearModel
+        States x, vx, ax, y, vy, ay [m, m/s, m/s^2]; inputs ax, ay [m/s^2].
+    """
+    t = time_step_s
+    left = math.exp(-t / lag_s)
+    delayed = lag_s * (1.0 - left)  # integral of what is left of the old acceleration
+    twice = lag_s * (t - delayed)
+    axis_a = np.array([[1.0, t, twice], [0.0, 1.0, delayed], [0.0, 0.0, left]])
+    axis_b = np.array([t * t / 2 - twice, t - delayed, 1.0 - left])
+    a = np.zeros((1, 6, 6))
+    b = np.zeros((1, 6, 2))
+    for axis in range(2):
+        states = slice(3 * axis, 3 * axis + 3)
+        a[0, states, states] = axis_a
+        b[0, states, axis] = axis_b
+    return LinearModel(
+        name="lagged-integrator",
+        state_names=("x_m", "vx_m_s", "ax_m_s2", "y_m", "vy_m_s", "ay_m_s2"),
+        input_names=("ax_m_s2", "ay_m_s2"),
+        A=a,
+        B=b,
+        position_states=(0, 3),
+        velocity_states=(1, 4),
+        axes=((0, 1, 2), (3, 4, 5)),
+        limits=limits or Limits(),
+    )
+
+
 def quadrotor(time_step_s: float, inertia_kg_m2: Floats, limits: Limits | None = None) -> LinearModel:
     """The published quadrotor: small angles, thrust trimmed to weight, forward Euler.
 

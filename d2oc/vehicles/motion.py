@@ -106,16 +106,23 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
 @compiled
 def limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
     """Cut a command to what the vehicle may be asked for in this state."""
-    norm = 0.0
     for j in range(motion.n_inputs[kind]):
         command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])
+    _limit_norm(motion, kind, command)
+    if motion.speed_norm[kind] < np.inf:
+        _limit_acceleration(motion, kind, k, state, command)
+        _limit_norm(motion, kind, command)
+
+
+@compiled
+def _limit_norm(motion: Motion, kind: int, command: Floats) -> None:
+    norm = 0.0
+    for j in range(motion.n_inputs[kind]):
         norm += command[j] * command[j]
     norm = np.sqrt(norm)
     if norm > motion.input_norm[kind]:
         for j in range(motion.n_inputs[kind]):
             command[j] *= motion.input_norm[kind] / norm
-    if motion.speed_norm[kind] < np.inf:
-        _limit_acceleration(motion, kind, k, state, command)
 
 
 @compiled
@@ -123,18 +130,22 @@ def _limit_acceleration(motion: Motion, kind: int, k: int, state: Floats, comman
     """Cut the acceleration so that the next velocity is the one projected on the speed limit.
 
     The projection is onto a convex set that holds the present velocity, so it never asks for more
-    acceleration than the command did.
+    acceleration than the command did; where the acceleration lags, it may, and the input's own limit comes last.
     """
     ix = motion.velocity_states[kind, 0]
     iy = motion.velocity_states[kind, 1]
     time_step = motion.B[kind, k, ix, 0]
-    vx = state[ix] + time_step * command[0]
-    vy = state[iy] + time_step * command[1]
+    free_x, free_y = 0.0, 0.0  # velocity after the step without a command
+    for j in range(motion.n_states[kind]):
+        free_x += motion.A[kind, k, ix, j] * state[j]
+        free_y += motion.A[kind, k, iy, j] * state[j]
+    vx = free_x + time_step * command[0]
+    vy = free_y + time_step * command[1]
     speed = np.sqrt(vx * vx + vy * vy)
     if speed > motion.speed_norm[kind]:
         factor = motion.speed_norm[kind] / speed
-        command[0] = (vx * factor - state[ix]) / time_step
-        command[1] = (vy * factor - state[iy]) / time_step
+        command[0] = (vx * factor - free_x) / time_step
+        command[1] = (vy * factor - free_y) / time_step
 
 
 @compiled

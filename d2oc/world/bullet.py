@@ -40,6 +40,7 @@ SPEED_RESERVE = 0.98
 MODES = {
     "single-integrator": VELOCITY,
     "double-integrator": ACCELERATION,
+    "lagged-integrator": ACCELERATION,
     "quadrotor": TILT,
     "loaded-quadrotor": TILT,
 }
@@ -206,7 +207,7 @@ def _tanks(airframes: Sequence[Airframe]) -> BoxTank:
 
 
 def _layout(setup: BulletSetup) -> Layout:
-    column = np.full((len(setup.kind), 8), -1, np.int32)
+    column = np.full((len(setup.kind), 10), -1, np.int32)
     mode = np.zeros(len(setup.kind), np.int32)
     for r, kind in enumerate(setup.kind):
         model = setup.models[kind]
@@ -217,6 +218,8 @@ def _layout(setup: BulletSetup) -> Layout:
         if mode[r] == TILT:
             column[r, 4:6] = [axis[2] for axis in model.axes]
             column[r, 6:8] = [axis[3] for axis in model.axes]
+        elif len(model.axes[0]) == 3:
+            column[r, 8:10] = [axis[2] for axis in model.axes]
     return Layout(mode, column)
 
 

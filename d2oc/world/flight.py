@@ -32,7 +32,7 @@ class Layout(NamedTuple):
     mode: Ints
     """What its command is: `VELOCITY`, `ACCELERATION` or `TILT`, shape (L,)."""
     column: Ints
-    """State of x, y, vx, vy, theta, phi and the rates of theta and phi, shape (L, 8)."""
+    """State of x, y, vx, vy, theta, phi, the rates of theta and phi, ax, ay, shape (L, 10)."""
 
 
 @compiled
@@ -199,13 +199,14 @@ def write_states(layout: Layout, body: Floats, error: Floats, state: Floats) -> 
     state : ndarray, shape (L, n)
         Overwritten.
     """
-    value = np.empty(8)
+    value = np.empty(10)
     for r in range(len(body)):
         theta, phi = tilts(attitude_of(body[r]))
         value[0], value[1] = body[r, 0] + error[r, 0], body[r, 1] + error[r, 1]
         value[2], value[3] = body[r, 7] + error[r, 2], body[r, 8] + error[r, 3]
         value[4], value[5] = theta, phi
         value[6], value[7] = -body[r, 11], -body[r, 10]
-        for i in range(8):
+        value[8], value[9] = -GRAVITY * np.tan(theta), GRAVITY * np.tan(phi)  # what the tilt accelerates
+        for i in range(10):
             if layout.column[r, i] >= 0:
                 state[r, layout.column[r, i]] = value[i]

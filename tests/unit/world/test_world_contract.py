@@ -9,7 +9,7 @@ from d2oc.density import build_density, sample_density
 from d2oc.errors import MissingExtraError, ScenarioError
 from d2oc.mission import simulate
 from d2oc.scenario import load_scenario, scenario_toml
-from d2oc.vehicles.linear import Limits, double_integrator, single_integrator
+from d2oc.vehicles.linear import Limits, double_integrator, lagged_integrator, single_integrator
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world.bullet import BulletSetup, BulletWorld
 from d2oc.world.ideal import IdealWorld
@@ -17,7 +17,11 @@ from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
 
 T = 0.1
-MODELS = [single_integrator(T, Limits(input_norm=3.0)), double_integrator(T, Limits(input_norm=3.0, speed_norm=3.0))]
+MODELS = [
+    single_integrator(T, Limits(input_norm=3.0)),
+    double_integrator(T, Limits(input_norm=3.0, speed_norm=3.0)),
+    lagged_integrator(T, 0.3, Limits(input_norm=3.0, speed_norm=3.0)),
+]
 
 
 def make(world, model):
