@@ -7,7 +7,6 @@ filter:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,8 +45,3 @@ class SatelliteReceiver:
         if self._sigma.any():
             left = np.exp(-time / np.array([POSITION_TIME_S, POSITION_TIME_S, VELOCITY_TIME_S, VELOCITY_TIME_S]))
             self.error = left * self.error + self._sigma * np.sqrt(1.0 - left**2) * self._numbers.draw()
-
-
-def spread_after(sigma: float, correlation_time: float, time: float) -> float:
-    """Standard deviation of the change of an error over a time, sigma sqrt(2 (1 - exp(-t / tau)))."""
-    return sigma * math.sqrt(2.0 * (1.0 - math.exp(-time / correlation_time)))

@@ -92,8 +92,7 @@ def test_terminal_velocity():
     assert -track[-1, 0, 9] == pytest.approx((-b + math.sqrt(b * b + 4 * a * weight)) / (2 * a), rel=1e-6)
 
 
-@pytest.mark.parametrize("gravity_share", [0.0, 1.0])
-def test_drag_comes_to_rest_with_the_wind(gravity_share):
+def test_drag_comes_to_rest_with_the_wind():
     world, state = make_world([airframe(drag__linear_n_s_m=2.0)], wind=5.0, height=900.0)
     cut(world)
     track = fly(world, state, 60)
@@ -250,11 +249,9 @@ def test_published_torques_turn_the_body_as_the_model_says():
         u = np.array([[0.5 * torque, torque]])
         predicted = model.A[0] @ predicted + model.B[0] @ u[0]
         world.advance(k, state, u, np.array([True]))
-        if k == 1:
-            assert np.sign(state[0, [2, 6]]).tolist() == np.sign(predicted[[2, 6]]).tolist()
-    assert state[0, [1, 5]] == pytest.approx(predicted[[1, 5]], abs=0.03)
-    assert state[0, 1] * predicted[1] > 0
-    assert state[0, 5] * predicted[5] > 0
+    assert state[0, [1, 5]] == pytest.approx(predicted[[1, 5]], abs=0.01)
+    assert state[0, [2, 6]] == pytest.approx(predicted[[2, 6]], abs=0.002)
+    assert abs(predicted[1]) > 0.05
 
 
 def test_replay_is_bit_identical():
