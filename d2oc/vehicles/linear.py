@@ -53,6 +53,8 @@ class LinearModel:
     axes: tuple[tuple[int, ...], tuple[int, ...]]
     """The states of each axis, position first: the order of `control.state_weight`."""
     limits: Limits = field(default_factory=Limits)
+    lag: float = 0.0
+    """Time constant of the acceleration behind its command; the acceleration is the state after the velocity. [s]"""
     inertia_kg_m2: Floats | None = None
     """Inertia at every step of A, shape (K,), for models that have one. [kg m^2]"""
 
@@ -163,6 +165,7 @@ def lagged_integrator(time_step_s: float, lag_s: float, limits: Limits | None = 
         velocity_states=(1, 4),
         axes=((0, 1, 2), (3, 4, 5)),
         limits=limits or Limits(),
+        lag=lag_s,
     )
 
 

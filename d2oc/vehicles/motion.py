@@ -27,6 +27,8 @@ class Motion(NamedTuple):
     """Shape (kinds, 2)."""
     velocity_states: Ints
     """Shape (kinds, 2), -1 where there are none."""
+    lag: Floats
+    """Time constant of the acceleration, shape (kinds,). [s]"""
     input_norm: Floats
     input_each: Floats
     speed_norm: Floats
@@ -58,6 +60,7 @@ def motion_arrays(models: Sequence[LinearModel]) -> Motion:
         n_inputs=_ints([model.n_inputs for model in models]),
         position_states=_ints([model.position_states for model in models]),
         velocity_states=_ints([model.velocity_states or (-1, -1) for model in models]),
+        lag=np.array([model.lag for model in models]),
         input_norm=np.array([model.limits.input_norm for model in models]),
         input_each=np.array([model.limits.input_each for model in models]),
         speed_norm=np.array([model.limits.speed_norm for model in models]),
@@ -108,14 +111,6 @@ def limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Float
     """Cut a command to what the vehicle may be asked for in this state."""
     for j in range(motion.n_inputs[kind]):
         command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])
-    _limit_norm(motion, kind, command)
-    if motion.speed_norm[kind] < np.inf:
-        _limit_acceleration(motion, kind, k, state, command)
-        _limit_norm(motion, kind, command)
-
-
-@compiled
-def _limit_norm(motion: Motion, kind: int, command: Floats) -> None:
     norm = 0.0
     for j in range(motion.n_inputs[kind]):
         norm += command[j] * command[j]
@@ -123,6 +118,8 @@ def _limit_norm(motion: Motion, kind: int, command: Floats) -> None:
     if norm > motion.input_norm[kind]:
         for j in range(motion.n_inputs[kind]):
             command[j] *= motion.input_norm[kind] / norm
+    if motion.speed_norm[kind] < np.inf:
+        _limit_acceleration(motion, kind, k, state, command)
 
 
 @compiled
@@ -130,22 +127,25 @@ def _limit_acceleration(motion: Motion, kind: int, k: int, state: Floats, comman
     """Cut the acceleration so that the next velocity is the one projected on the speed limit.
 
     The projection is onto a convex set that holds the present velocity, so it never asks for more
-    acceleration than the command did; where the acceleration lags, it may, and the input's own limit comes last.
+    acceleration than the command did. Where the acceleration lags, the velocity that is limited is the one
+    that would be reached without further command, v + lag a: it grows by T u, and v follows it from below.
     """
     ix = motion.velocity_states[kind, 0]
     iy = motion.velocity_states[kind, 1]
+    lag = motion.lag[kind]
     time_step = motion.B[kind, k, ix, 0]
-    free_x, free_y = 0.0, 0.0  # velocity after the step without a command
-    for j in range(motion.n_states[kind]):
-        free_x += motion.A[kind, k, ix, j] * state[j]
-        free_y += motion.A[kind, k, iy, j] * state[j]
-    vx = free_x + time_step * command[0]
-    vy = free_y + time_step * command[1]
+    now_x, now_y = state[ix], state[iy]
+    if lag > 0.0:
+        time_step += lag * motion.B[kind, k, ix + 1, 0]
+        now_x += lag * state[ix + 1]
+        now_y += lag * state[iy + 1]
+    vx = now_x + time_step * command[0]
+    vy = now_y + time_step * command[1]
     speed = np.sqrt(vx * vx + vy * vy)
     if speed > motion.speed_norm[kind]:
         factor = motion.speed_norm[kind] / speed
-        command[0] = (vx * factor - free_x) / time_step
-        command[1] = (vy * factor - free_y) / time_step
+        command[0] = (vx * factor - now_x) / time_step
+        command[1] = (vy * factor - now_y) / time_step
 
 
 @compiled

@@ -34,6 +34,10 @@ TILT = 4
 """Turn with an angular acceleration, from the tilt of this moment on: attitude and rate setpoints."""
 
 
+SPEED_RESERVE = 0.98
+"""Share of a speed limit that is steered for, so that overshoot stays below it."""
+
+
 class Setpoint(NamedTuple):
     """What each agent's autopilot was told at the start of the control period."""
 
@@ -126,10 +130,16 @@ def _horizontal(
         forward_x, forward_y = vx, vy
         vx = setpoint.velocity[r, 0] + since * forward_x
         vy = setpoint.velocity[r, 1] + since * forward_y
+    goal_speed = SPEED_RESERVE * fleet.max_speed[r]
+    speed = np.sqrt(vx * vx + vy * vy)
+    if speed > goal_speed:
+        vx, vy = vx * goal_speed / speed, vy * goal_speed / speed
     gain = fleet.velocity_gain[r]
     error_x, error_y = vx - body[7], vy - body[8]
-    ax, ay = _governed(fleet, r, forward_x + gain * error_x, forward_y + gain * error_y, body)
-    return ax + _integral(fleet, r, 0, dt, error_x, memory), ay + _integral(fleet, r, 1, dt, error_y, memory)
+    ax, ay = _governed(fleet, r, forward_x + gain * error_x, forward_y + gain * error_y, goal_speed, body)
+    ax += _integral(fleet, r, 0, dt, error_x, memory)
+    ay += _integral(fleet, r, 1, dt, error_y, memory)
+    return _governed(fleet, r, ax, ay, fleet.max_speed[r], body)  # the integral of another heading may push
 
 
 @compiled
@@ -157,20 +167,20 @@ def _tilt_lift(
     turn_x = -(setpoint.tilt_rate[r, 1] + since * setpoint.command[r, 1]) if free_phi else 0.0
     grow_y = -setpoint.command[r, 0] if free_theta else 0.0
     grow_x = -setpoint.command[r, 1] if free_phi else 0.0
-    slow_x, slow_y = _governed(fleet, r, ax, ay, body)
+    slow_x, slow_y = _governed(fleet, r, ax, ay, SPEED_RESERVE * fleet.max_speed[r], body)
     if slow_x != ax or slow_y != ay:  # too fast: braking comes before the turn that was asked for
         return (slow_x, slow_y, az), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     return (ax, ay, az), (turn_x, turn_y, 0.0), (grow_x, grow_y, 0.0)
 
 
 @compiled
-def _governed(fleet: Fleet, r: int, ax: float, ay: float, body: Floats) -> tuple[float, float]:
-    """Cut the part of an acceleration that would drive the speed over its limit."""
+def _governed(fleet: Fleet, r: int, ax: float, ay: float, limit: float, body: Floats) -> tuple[float, float]:
+    """Cut the part of an acceleration that would drive the speed over a limit."""
     speed = np.sqrt(body[7] ** 2 + body[8] ** 2)
-    if speed < 1e-6 or fleet.max_speed[r] == np.inf:
+    if speed < 1e-6 or limit == np.inf:
         return ax, ay
     along = (ax * body[7] + ay * body[8]) / speed
-    excess = max(0.0, along - 0.5 * fleet.attitude_gain[r] * (fleet.max_speed[r] - speed))
+    excess = max(0.0, along - 0.5 * fleet.attitude_gain[r] * (limit - speed))
     return ax - excess * body[7] / speed, ay - excess * body[8] / speed
 
 

@@ -34,9 +34,6 @@ PHYSICS_RATE = 240.0
 MASS_TOLERANCE = 1e-3
 """The engine is told a new mass when it has changed by this share."""
 
-SPEED_RESERVE = 0.98
-"""Share of a speed limit that autopilots steer for, so that gusts and overshoot stay below it."""
-
 MODES = {
     "single-integrator": VELOCITY,
     "double-integrator": ACCELERATION,
@@ -227,7 +224,7 @@ def _max_speed(setup: BulletSetup) -> Floats:
     """Speed limit of each agent's model; an integrator's own input or state limit, the quadrotor's per axis."""
     limits = [setup.models[kind].limits for kind in setup.kind]
     velocity_input = [setup.models[kind].velocity_states is None for kind in setup.kind]
-    return SPEED_RESERVE * np.array(
+    return np.array(
         [
             min(limit.speed_norm, limit.speed_each, limit.input_norm if is_input else math.inf)
             for limit, is_input in zip(limits, velocity_input, strict=True)

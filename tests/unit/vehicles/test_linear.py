@@ -115,3 +115,19 @@ def test_lagged_integrator_without_lag_is_the_double_integrator():
     rows, states = [0, 1, 3, 4], [0, 1, 3, 4]
     assert short.A[0][np.ix_(rows, states)] == pytest.approx(double.A[0])
     assert short.B[0][rows] == pytest.approx(double.B[0], abs=1e-5)
+
+
+def test_lagged_integrator_keeps_its_speed_and_input_limits():
+    from d2oc.vehicles.linear import lagged_integrator
+
+    motion = motion_arrays([lagged_integrator(0.2, 0.45, Limits(input_norm=3.0, speed_norm=7.0))])
+    rng = np.random.default_rng(4)
+    state, after = np.zeros(6), np.zeros(6)
+    fastest = 0.0
+    for k in range(3000):
+        command = rng.uniform(-1, 1, 2) * 30 if k % 40 > 30 else np.array([20.0, 5.0])
+        move(motion, 0, k, state, command, after)
+        state[:] = after
+        assert np.hypot(*command) <= 3.0 + 1e-9
+        fastest = max(fastest, np.hypot(state[1], state[4]))
+    assert 6.9 < fastest <= 7.0 + 1e-9
