@@ -145,3 +145,19 @@ def test_samples_do_not_depend_on_the_world():
         density, field = build_density(scenario.density, scenario.field)
         points.append(sample_density(density, field, scenario.sampling, np.random.default_rng(0)).points)
     assert np.array_equal(*points)
+
+
+def test_unlike_vehicles_fly_together():
+    groups = (
+        "team={start='line', groups=["
+        "{n_agents=2, vehicle={model='single-integrator', max_speed_m_s=5.0}},"
+        "{n_agents=1, vehicle={model='lagged-integrator', preset='sprayer', liquid_l=5.0, max_acceleration_m_s2=2.0}},"
+        "{n_agents=2, vehicle={model='quadrotor', max_tilt_deg=20.0, max_speed_m_s=5.0}}]}"
+    )
+    scenario = load_scenario("six_drones", overrides=[*SHORT, groups, "mission.time_step_s=0.1"])
+    record = simulate(scenario)
+    summary = record.summary()
+    assert summary["lost_agents"] == []
+    assert summary["sprayed_l"] == pytest.approx(5.0, abs=1e-9)
+    travelled = np.linalg.norm(np.diff(record.by_tick("x_m", "y_m"), axis=0), axis=2).sum(axis=0)
+    assert travelled.min() > 5.0
