@@ -4,7 +4,7 @@ What every agent knows before take-off (the density, who flies, from where and f
 the same plan for the team without a word, and each flies its part. In flight an agent plans anew, for itself and from
 what it knows, when
 
-- it has *drifted* from its plan: the same samples, from where it is now;
+- it is *astray*, far from its plan for a while: the same samples, from where it is now;
 - samples it was to serve are *gone*, as others have served them, or *the team has changed*, as an agent is lost or
   back: it divides what it believes to remain among the agents it knows to fly, by their capacity and from where it last
   heard them, and plans for its own part. Agents that know the same find the same parts.
@@ -41,8 +41,12 @@ from d2oc.control.team_knowledge import TeamKnowledge
 from d2oc.ledger import Belief, Logs, lower_weight, open_batch, write_entry
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
 
-DRIFT_M = 1.0
-"""An agent farther than this from where its plan has it plans anew. [m]"""
+DRIFT_M = 2.0
+"""An agent farther than this from where its plan has it is astray. [m]"""
+
+ASTRAY_STEPS = 10
+"""An agent astray for this many steps running plans anew: the plan's feedback has not brought it back, and it is no
+noise of its sensors."""
 
 NEWS_INTERVAL_STEPS = 5
 """News is looked at this often."""
@@ -110,6 +114,7 @@ class MissionPlanLaw:
         self._common = np.empty((0, n_agents, 2))
         self._knowledge = TeamKnowledge(n_agents)
         self._renew: Flags = np.zeros(n_agents, np.bool_)
+        self._astray: Ints = np.zeros(n_agents, np.int32)
         self.n_plans = 0
         """Plans made after the first, by all agents together."""
 
@@ -183,7 +188,10 @@ class MissionPlanLaw:
         if self._renew[r]:
             self._renew[r] = False
             self._divide_anew(r, k, state, crew)
-        elif np.linalg.norm(position_of(flyer, state) - position_of(flyer, standing.expected(k))) > DRIFT_M:
+            return
+        off = np.linalg.norm(position_of(flyer, state) - position_of(flyer, standing.expected(k)))
+        self._astray[r] = self._astray[r] + 1 if off > DRIFT_M else 0
+        if self._astray[r] >= ASTRAY_STEPS:
             self._follow_anew(r, k, state, crew)
 
     def _follow_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
@@ -221,6 +229,7 @@ class MissionPlanLaw:
 
     def _stand(self, r: int, plan: Plan, demand: Demand, slots: Longs, state: Floats) -> None:
         self._standing[r] = Standing(plan, dues_of(plan, demand, slots), state.copy())
+        self._astray[r] = 0
         self.n_plans += 1
 
     def _gone(self, r: int, k: int, crew: Crew) -> float:

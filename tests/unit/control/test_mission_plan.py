@@ -232,7 +232,7 @@ class Gust:
     def advance(self, k, state, command, active):
         self._world.advance(k, state, command, active)
         if k == self._at:
-            state[:, 0] += 6.0
+            state[:, 0] += 60.0
 
 
 def test_a_drifted_agent_plans_anew_and_still_consumes_everything():
