@@ -12,7 +12,9 @@ import numpy as np
 from d2oc.arrays import Floats
 from d2oc.bus.perfect import PerfectBus
 from d2oc.control.assigned_law import AssignedLaw
-from d2oc.control.controller import Controller
+from d2oc.control.controller import ClosedFormLaw, Controller
+from d2oc.control.fence import fence_of
+from d2oc.control.limits_inside import LimitsInside, braking_of, require_room
 from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
@@ -149,7 +151,7 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
         give_way=scenario.mission.give_way,
-        controller=_controller(scenario, kinds, starts),
+        controller=_controller(scenario, field, kinds, starts),
     )
 
 
@@ -166,8 +168,32 @@ def _assigned_law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> 
     )
 
 
-def _controller(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
-    """What steers the team; None for the published law."""
+def _controller(scenario: Scenario, field: Field, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
+    """What steers the team; None for the published law, clamped."""
+    if scenario.control.limits == "optimised":
+        return _limits_inside(scenario, field, kinds, starts)
+    return _law(scenario, kinds, starts)
+
+
+def _limits_inside(scenario: Scenario, field: Field, kinds: Sequence[Kind], starts: Floats) -> LimitsInside:
+    """The law with its limits inside the optimisation."""
+    n_samples, n_agents = scenario.sampling.n_samples, len(starts)
+    give_way = scenario.mission.give_way and scenario.ledger.rule == "sum"
+    inner = _law(scenario, kinds, starts) or ClosedFormLaw(n_agents, n_samples, give_way=give_way)
+    control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
+    ready = [
+        braking_of(kind.model, kind.problem, own.horizon_steps, scenario.mission.time_step_s, scenario.name)
+        for kind, own in zip(kinds, control, strict=True)
+    ]
+    agents = [brakes for kind, brakes in zip(kinds, ready, strict=True) for _ in range(kind.n_agents)]
+    separation, comm_range = scenario.team.separation_m, scenario.radio.comm_range_m
+    if separation > 0:
+        require_room(scenario.name, agents, starts, separation, comm_range)
+    return LimitsInside(inner, agents, starts, fence_of(field), separation, comm_range)
+
+
+def _law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
+    """What says where to go; None for the published law."""
     if scenario.control.law == "closed-form":
         return None if scenario.assignment.method == "none" else _assigned_law(scenario, kinds, starts)
     agents = [kind for kind in kinds for _ in range(kind.n_agents)]

@@ -156,6 +156,12 @@ class MissionPlanLaw:
             for r in np.flatnonzero(crew.team.active & ~self._renew):
                 self._renew[r] = self._gone(int(r), k + 1, crew) > GONE_STEPS * self._alpha[r]
 
+    def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
+        """Where the plan has the agent after the next steps, at its end for the rest of the horizon."""
+        plan = self._standing[r].plan
+        ahead = np.minimum(k - plan.first + np.arange(horizon), plan.n_steps - 1)
+        return np.ascontiguousarray(plan.track.state[ahead][:, list(self._flyers[r].position_states)])
+
     def _plan_together(self, k: int, crew: Crew) -> None:
         """The plan that all find before take-off."""
         slots = np.flatnonzero(crew.belief.weight[0] > 0)
