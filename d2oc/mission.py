@@ -258,6 +258,7 @@ def _tick(runtime: InlineRuntime, k: int) -> Tick:
         messages=(
             mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
         ),
+        events=runtime.events,
     )  # fmt: skip
 
 

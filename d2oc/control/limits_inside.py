@@ -6,7 +6,7 @@ The inner law says where to go, `ConstrainedStep` decides the command, and nothi
 - At each step half-planes are laid around the proven ways of the agent and of the agents it heard; the agent plans
   within them. The new way is the plan, or its first steps, and braking from there. It is proven when it keeps *all*
   half-planes, at *every* step until it rests, and crosses no zone.
-- If it does not, the agent flies on along the way proven before, which ends at rest: an `Event` is noted.
+- If it does not, the agent flies on along the way proven before, which ends at rest: an event is noted.
 
 Half-planes between two agents are chosen so that two ways that both keep theirs are apart, whatever the two agents do
 within them; the ways of before keep them as well. So by induction proven ways are apart and clear of zones at all
@@ -40,15 +40,8 @@ from d2oc.control.half_planes import HalfPlanes
 from d2oc.control.stopping import stopping_problem
 from d2oc.control.ways import Ways, along
 from d2oc.errors import ScenarioError
+from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN
 from d2oc.vehicles.linear import LinearModel, top_speed_of
-
-NO_PLAN, UNPROVEN, DRIFTED = 1, 2, 3
-EVENT_CODES = {
-    NO_PLAN: "no plan: the optimisation found no command within the hard limits",
-    UNPROVEN: "unproven: no part of the plan could be followed by braking without coming too near something",
-    DRIFTED: "drifted: the agent was not where its proven way had it, so the way no longer proves anything",
-}
-"""Why an agent braked along its proven way instead of flying the optimal command, or braked at once (drifted)."""
 
 SPEED_TOLERANCE = 1e-3
 """A plan may exceed soft limits by this share; margins allow for ten times as much."""
@@ -74,15 +67,6 @@ NEAREST_AGENTS = 5
 
 MEMORY_STEPS = 8
 """An agent not heard for this long is beyond reach."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """A step whose optimal command was not flown."""
-
-    agent: int
-    code: int
-    """One of `EVENT_CODES`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,8 +227,8 @@ class LimitsInside:
         """Ways left after each of the last steps, newest first, each shape (L, P, 2)."""
         self._silent: Ints = np.zeros((n_agents, n_agents), np.int32)
         """Rounds of messages since agent r heard agent q, shape (L, L)."""
-        self.events: list[Event] = []
-        """What happened in the last step."""
+        self.events: list[tuple[int, int]] = []
+        """Agent and code of what happened in the last step, see `d2oc.record.EVENT_CODES`."""
 
     def decide(self, k: int, crew: Crew) -> None:
         """Stage A: the inner law's goal, then the optimal command within the limits if it is proven."""
@@ -293,7 +277,7 @@ class LimitsInside:
         here = kind.position(state)
         way = self._way[r]
         if np.linalg.norm(here - self._expected[r]) > DRIFT_M:
-            self.events.append(Event(r, DRIFTED))
+            self.events.append((r, DRIFTED))
             way = self._stopping_now(kind, k, state)
         normal, allowed = self._half_planes(r, here, way)
         horizon = kind.step.horizon
@@ -301,7 +285,7 @@ class LimitsInside:
         planes = _nearest(normal, allowed, way.positions, self._n_pieces, horizon)
         result = kind.step.solve(k, state, goals, planes)
         if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
-            self.events.append(Event(r, NO_PLAN))
+            self.events.append((r, NO_PLAN))
             return self._fly_on(kind, k, state, way)
         for steps in (horizon, horizon // 2, 1):
             new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps)
@@ -309,7 +293,7 @@ class LimitsInside:
                 here, new.positions, normal, allowed, self._fence.corner, self._fence.first, self._radius
             ):
                 return new
-        self.events.append(Event(r, UNPROVEN))
+        self.events.append((r, UNPROVEN))
         return self._fly_on(kind, k, state, way)
 
     def _followed_by_braking(
