@@ -9,22 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from d2oc.arrays import Floats
 from d2oc.bus.perfect import PerfectBus
-from d2oc.control.assigned_law import AssignedLaw
-from d2oc.control.controller import ClosedFormLaw, Controller
-from d2oc.control.fence import fence_of
-from d2oc.control.limits_inside import LimitsInside, braking_of, require_room
-from d2oc.control.mission_law import MissionPlanLaw
-from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
+from d2oc.laws import team_law
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
-from d2oc.vehicles.linear import top_speed_of
+from d2oc.world import World
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -46,6 +40,7 @@ def simulate(
     out: str | Path | None = None,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     """Fly a mission.
 
@@ -59,6 +54,8 @@ def simulate(
         Replace a record that stands there, once it is certain that the scenario can be flown.
     on_progress : callable, optional
         Called now and then while the mission runs.
+    world_of : callable, optional
+        Makes the world that moves the team; default: the ideal one.
 
     Returns
     -------
@@ -80,13 +77,15 @@ def simulate(
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
-    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
+    world = world_of(setup) if world_of is not None else None
+    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
     mission = _Mission(runtime, writer, header.n_steps, on_progress)
     complete = mission.fly()
     timing = {
         "wall_time_s": time.perf_counter() - began,
         "compute_time_s": mission.compute_time_s,
         "agent_steps": float(mission.agent_steps),
+        "memory_bytes": float(runtime.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
 
@@ -150,57 +149,8 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         comm_range=scenario.radio.comm_range_m,
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
-        give_way=scenario.mission.give_way,
-        controller=_controller(scenario, field, kinds, starts),
+        controller=team_law(scenario, field, samples, kinds, starts),
     )
-
-
-def _assigned_law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> AssignedLaw:
-    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
-    time_step = scenario.mission.time_step_s
-    return AssignedLaw(
-        starts,
-        np.array([kind.n_steps for kind in agents], np.int32),
-        np.array([kind.alpha for kind in agents]),
-        scenario.radio.comm_range_m,
-        np.array([top_speed_of(kind.model) * time_step for kind in agents]),
-        max(1, round(scenario.assignment.refresh_interval_s / time_step)),
-    )
-
-
-def _controller(scenario: Scenario, field: Field, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
-    """What steers the team; None for the published law, clamped."""
-    if scenario.control.limits == "optimised":
-        return _limits_inside(scenario, field, kinds, starts)
-    return _law(scenario, kinds, starts)
-
-
-def _limits_inside(scenario: Scenario, field: Field, kinds: Sequence[Kind], starts: Floats) -> LimitsInside:
-    """The law with its limits inside the optimisation."""
-    n_samples, n_agents = scenario.sampling.n_samples, len(starts)
-    give_way = scenario.mission.give_way and scenario.ledger.rule == "sum"
-    inner = _law(scenario, kinds, starts) or ClosedFormLaw(n_agents, n_samples, give_way=give_way)
-    control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
-    ready = [
-        braking_of(kind.model, kind.problem, own.horizon_steps, scenario.mission.time_step_s, scenario.name)
-        for kind, own in zip(kinds, control, strict=True)
-    ]
-    agents = [brakes for kind, brakes in zip(kinds, ready, strict=True) for _ in range(kind.n_agents)]
-    separation, comm_range = scenario.team.separation_m, scenario.radio.comm_range_m
-    if separation > 0:
-        require_room(scenario.name, agents, starts, separation, comm_range)
-    return LimitsInside(inner, agents, starts, fence_of(field), separation, comm_range)
-
-
-def _law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
-    """What says where to go; None for the published law."""
-    if scenario.control.law == "closed-form":
-        return None if scenario.assignment.method == "none" else _assigned_law(scenario, kinds, starts)
-    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
-    n_steps = np.array([kind.n_steps for kind in agents], np.int32)
-    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
-    return MissionPlanLaw([flyers[id(kind)] for kind in agents], n_steps, scenario.radio.comm_range_m, effort)
 
 
 def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:

@@ -20,6 +20,8 @@ SAMPLING_STREAM = 0
 """First word of the seed of the sampling."""
 AGENT_STREAM = 1
 """First word of the seed of an agent; the second is its number, so adding an agent changes no other draw."""
+GUIDANCE_STREAM = 2
+"""First word of the seed of an agent's baseline; the second is its number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,15 @@ def _kind(scenario: Scenario, group: GroupTable, n_steps: int, alpha: float) -> 
     if control.law == "closed-form":
         require_stable(problem, control, scenario.name, n_steps)
     return Kind(group.n_agents, model, problem, first_gains(problem, control.horizon_steps, n_steps), n_steps, alpha)
+
+
+def cruise_speeds(scenario: Scenario) -> Floats:
+    """Speed at which a baseline flies each agent, shape (L,). [m/s]"""
+    speeds = []
+    for group in _groups(scenario):
+        control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
+        speeds += [min(control.cruise_speed_m_s or vehicle.max_speed_m_s, vehicle.max_speed_m_s)] * group.n_agents
+    return np.array(speeds)
 
 
 def start_positions(scenario: Scenario, field: Field, n_agents: int) -> Floats:

@@ -41,6 +41,8 @@ class AssignedLaw:
         Cells are computed anew this often.
     """
 
+    flies_to_the_end = False
+
     def __init__(
         self, starts: Floats, n_steps: Ints, alpha: Floats, comm_range: float, reach: Floats, refresh_steps: int
     ) -> None:
@@ -87,6 +89,11 @@ class AssignedLaw:
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """The goal, held over the horizon; see `d2oc.control.controller.Controller`."""
         return held_goal(r, horizon, crew)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the cells; see `Controller`."""
+        return self._knowledge.memory_bytes + sum(cell.nbytes for cell in self.mine)
 
     def _cell(self, r: int, k: int, crew: Crew) -> Flags:
         flying = self._knowledge.flying(r) & (self._n_steps > k)

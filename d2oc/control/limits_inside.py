@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from d2oc.arrays import Floats, Ints, Longs
+from d2oc.arrays import Flags, Floats, Ints, Longs
 from d2oc.compiled import compiled
 from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constrained import ConstrainedStep, Infeasible
@@ -221,6 +221,7 @@ class LimitsInside:
         self._comm_range = comm_range
         self._radius = (comm_range - self._distance) / 2 if separation > 0 else np.inf
         self._length = max(kind.step.horizon + kind.stop.horizon for kind in kinds)
+        self._acts: Flags = np.zeros(n_agents, np.bool_)
         self._way = [self._resting(kind, place) for kind, place in zip(kinds, starts, strict=True)]
         self._expected = starts.copy()
         self._posted: list[Floats] = [np.stack([way.positions for way in self._way])]
@@ -233,6 +234,7 @@ class LimitsInside:
     def decide(self, k: int, crew: Crew) -> None:
         """Stage A: the inner law's goal, then the optimal command within the limits if it is proven."""
         self._inner.decide(k, crew)
+        self._acts = crew.team.active.copy()
         self.events = []
         team = crew.team
         self._way = [
@@ -245,7 +247,7 @@ class LimitsInside:
     def account(self, k: int, first: int, crew: Crew) -> int:
         """Stage B of the inner law; who only comes to rest consumes nothing."""
         if first == 0:
-            crew.team.active[:] &= ~np.isnan(crew.team.goal[:, 0])
+            crew.team.active[:] = self._acts
         return self._inner.account(k, first, crew)
 
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
@@ -262,6 +264,16 @@ class LimitsInside:
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """Where the inner law wants to be; see `d2oc.control.controller.Controller`."""
         return self._inner.preview(r, k, horizon, crew)
+
+    @property
+    def flies_to_the_end(self) -> bool:
+        """As the inner law."""
+        return self._inner.flies_to_the_end
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of ways and of the inner law; see `Controller`."""
+        return self._inner.memory_bytes + self._silent.nbytes + sum(ways.nbytes for ways in self._posted)
 
     def _resting(self, kind: Braking, place: Floats) -> ProvenWay:
         return ProvenWay(np.zeros((self._length, kind.model.n_inputs)), np.tile(place, (self._length, 1)), 0)

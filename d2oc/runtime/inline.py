@@ -61,10 +61,8 @@ class TeamSetup:
     """How ledgers are merged."""
     order: Literal["parallel", "sequential"] = "parallel"
     """In which order agents act."""
-    give_way: bool = False
-    """In parallel order: leave to lower-numbered neighbours what they are about to treat (rule `sum` only)."""
     controller: Controller | None = None
-    """What steers the team in parallel order; None: the published law with `gains`."""
+    """What steers the team in parallel order; None: the published law with `gains`, nobody giving way."""
 
 
 class InlineRuntime:
@@ -89,9 +87,7 @@ class InlineRuntime:
         self.mail: Mail = empty_mail(2 * n_agents * (n_agents - 1) if sequential else 0)
         self._operation: Ints = setup.n_steps.copy()
         self._negligible = int(NEGLIGIBLE_WEIGHT / self.quantum)
-        self._controller: Controller = setup.controller or ClosedFormLaw(
-            n_agents, n, give_way=setup.give_way and setup.rule == "sum"
-        )
+        self._controller: Controller = setup.controller or ClosedFormLaw(n_agents, n, give_way=False)
         self._bus = bus
         self._world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
@@ -113,8 +109,8 @@ class InlineRuntime:
 
     @property
     def finished(self) -> bool:
-        """Whether nobody has anything left to treat, as far as each knows."""
-        return bool((self.belief.total <= self._negligible).all())
+        """Whether nobody has anything left to treat, as far as each knows, and the law ends then."""
+        return not self._controller.flies_to_the_end and bool((self.belief.total <= self._negligible).all())
 
     @property
     def believed_remaining(self) -> Floats:
@@ -123,9 +119,9 @@ class InlineRuntime:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of beliefs, logs and tree. [byte]"""
+        """Memory of beliefs, logs, tree and law. [byte]"""
         arrays = [*self.belief, *self.logs, *self.space, *self.tree[:-1]]
-        return sum(np.asarray(array).nbytes for array in arrays)
+        return self._controller.memory_bytes + sum(np.asarray(array).nbytes for array in arrays)
 
     def remaining_weight(self) -> Floats:
         """Belief of every agent in the order of the samples, shape (L, N)."""

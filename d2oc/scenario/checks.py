@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from d2oc.errors import FieldError
 from d2oc.field import Field, ring_contains
-from d2oc.scenario.schema import ControlTable, FieldTable, Scenario, VehicleTable
+from d2oc.scenario.schema import BaselineLaw, ControlTable, FieldTable, Scenario, VehicleTable
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
+BASELINE_LAWS = frozenset(get_args(BaselineLaw))
 
 BYTES_PER_SAMPLE_AND_AGENT = 9
 """Belief of one agent in one sample. [byte]"""
@@ -37,6 +40,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
+    yield from _baseline(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
             control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
@@ -130,7 +134,7 @@ def _team(scenario: Scenario) -> Iterator[str]:
 
 def _law(scenario: Scenario) -> Iterator[str]:
     law = scenario.control.law
-    if law == "mission-plan" and scenario.mission.order == "sequential":
+    if law != "closed-form" and scenario.mission.order == "sequential":
         yield 'mission.order = "sequential" goes with control.law = "closed-form" only; use "parallel"'
     yield from _limits(scenario)
     for i, group in enumerate(scenario.team.groups):
@@ -220,6 +224,24 @@ def _most_steps(scenario: Scenario) -> int:
     mission = scenario.mission
     longest = max([mission.duration_s, *(group.duration_s or 0.0 for group in scenario.team.groups)])
     return round(longest / mission.time_step_s)
+
+
+def _baseline(scenario: Scenario) -> Iterator[str]:
+    law = scenario.control.law
+    if law not in BASELINE_LAWS:
+        return
+    tables = [("", scenario.control, scenario.vehicle)]
+    if scenario.team.groups:
+        tables = [
+            (f"team.groups[{i}].", group.control or scenario.control, group.vehicle or scenario.vehicle)
+            for i, group in enumerate(scenario.team.groups)
+        ]
+    for key, control, vehicle in tables:
+        if control.cruise_speed_m_s is None and math.isinf(vehicle.max_speed_m_s):
+            yield (
+                f'{key}control.law = "{law}" needs a speed: give {key}vehicle.max_speed_m_s '
+                f"or {key}control.cruise_speed_m_s [m/s]"
+            )
 
 
 def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator[str]:

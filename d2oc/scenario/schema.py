@@ -13,6 +13,7 @@ Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
+BaselineLaw = Literal["lawnmower", "smc", "hedac", "lloyd", "random"]
 
 
 class Table(BaseModel):
@@ -187,9 +188,10 @@ VehicleTable = Annotated[
 class ControlTable(Table):
     """`[control]`: the finite-horizon optimal control problem every agent solves every step."""
 
-    law: Literal["closed-form", "mission-plan"] = "closed-form"
+    law: Literal["closed-form", "mission-plan", BaselineLaw] = "closed-form"
     """`closed-form`: the published unconstrained problem, solved by a Riccati recursion; `mission-plan`: a transport
-    plan of the whole mission, flown within the limits and renewed on news (parallel order only)."""
+    plan of the whole mission, flown within the limits and renewed on news; the others are the baselines of
+    docs/baselines.md. All but the first are for the whole team and in parallel order."""
     plan_rounds: Annotated[int, Field(ge=0, le=1000)] = 6
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
@@ -209,6 +211,17 @@ class ControlTable(Table):
     """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
     terminal_cost: Literal["none", "dare"] = "none"
     """`dare` ends the horizon with the infinite-horizon cost: stable at any horizon."""
+    cruise_speed_m_s: Positive | None = None
+    """Speed of the baselines; default: the vehicle's `max_speed_m_s`, which is never exceeded. [m/s]"""
+    modes: Annotated[int, Field(ge=2, le=200)] = 30
+    """Cosine modes per axis of `smc`."""
+    grid_cells: Annotated[int, Field(ge=8, le=1024)] = 128
+    """Cells of `hedac` along the longer side of the field."""
+    heat_length_m: Positive | None = None
+    """Length over which heat spreads in `hedac`; default: 60/1024 of the longer side of the field. [m]"""
+    footprint_m: Positive | None = None
+    """Standard deviation of what an agent covers in `hedac`; default: a cell, half the spacing of the samples or 0.3
+    times the way flown while a velocity is taken up, whichever is largest. [m]"""
 
 
 class GroupTable(Table):
