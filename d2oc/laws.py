@@ -13,7 +13,7 @@ from d2oc.control.baselines.guidance import CoverageTask
 from d2oc.control.baselines.steering import response_of
 from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
 from d2oc.control.fence import fence_of
-from d2oc.control.limits_inside import LimitsInside, braking_of, require_room
+from d2oc.control.limits_inside import LimitsInside, braking_of, require_room, way_of_one_step, ways_for
 from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet
@@ -74,7 +74,7 @@ def _law(
     """What says where to go."""
     agents = [kind for kind in kinds for _ in range(kind.n_agents)]
     if scenario.control.law == "mission-plan":
-        return _mission_plan(scenario, kinds, agents)
+        return _mission_plan(scenario, field, kinds, agents)
     if scenario.control.law in BASELINES:
         return _baseline(scenario, field, samples, kinds, agents, starts)
     if scenario.mission.order == "sequential":
@@ -101,8 +101,12 @@ def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> Ass
     )
 
 
-def _mission_plan(scenario: Scenario, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
+def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
+    time_step = scenario.mission.time_step_s
+    ways = None
+    if scenario.control.limits == "optimised":
+        ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
+    flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways) for kind in kinds}
     effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
     return MissionPlanLaw([flyers[id(kind)] for kind in agents], _n_steps(agents), scenario.radio.comm_range_m, effort)
 

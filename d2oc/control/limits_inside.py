@@ -36,9 +36,9 @@ from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constrained import ConstrainedStep, Infeasible
 from d2oc.control.controller import Controller, Crew
 from d2oc.control.fence import Fence, keep_out, segment_meets
-from d2oc.control.half_planes import HalfPlanes
+from d2oc.control.half_planes import HalfPlanes, between_steps
 from d2oc.control.stopping import stopping_problem
-from d2oc.control.ways import Ways, along
+from d2oc.control.ways import Ways, along, length_of
 from d2oc.errors import ScenarioError
 from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN
 from d2oc.vehicles.linear import LinearModel, top_speed_of
@@ -113,14 +113,12 @@ def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_
     ScenarioError
         If the vehicle has no top speed, or cannot stop.
     """
-    speed = top_speed_of(model)
-    if not np.isfinite(speed):
+    longest = way_of_one_step(model, time_step_s)
+    if not np.isfinite(longest):
         raise ScenarioError(
             f'{name}: control.limits = "optimised" needs a finite vehicle.max_speed_m_s [m/s]: without one no distance '
             "keeps a drone out of a zone between two steps"
         )
-    if model.limits.speed_each < model.limits.speed_norm and model.velocity_states is not None:
-        speed *= np.sqrt(2.0)
     stopping = stopping_problem(problem, model, BRAKING_EFFORT)
     scale = np.full(model.n_states, np.inf)
     moving = [i for i in range(model.n_states) if i not in model.position_states]
@@ -129,11 +127,11 @@ def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_
     length = 4
     while length <= LONGEST_BRAKING:
         stop = ConstrainedStep(stopping, model, length)
-        ready = Braking(model, step, stop, scale, speed * time_step_s * (1 + 10 * SPEED_TOLERANCE), 0.0)
+        ready = Braking(model, step, stop, scale, longest, 0.0)
         tracks = [brake(ready, 0, _at_speed(model, direction)) for direction in _DIRECTIONS]
         if all(track is not None and ready.is_at_rest(track[1][-1]) for track in tracks):
             far = max(float(np.linalg.norm(ready.position(track[1][-1]))) for track in tracks if track is not None)
-            return Braking(model, step, stop, scale, ready.way_of_one_step, far)
+            return Braking(model, step, stop, scale, longest, far)
         length = round(1.5 * length)
     raise ScenarioError(
         f'{name}: control.limits = "optimised" needs a vehicle that can stop: {model.name} is not at rest '
@@ -215,8 +213,8 @@ class LimitsInside:
         self._kinds = kinds
         self._fence = fence
         self._n_pieces = len(fence.normal) + len(fence.first) - 1
-        self._margin = [margin_of(kind) for kind in kinds]
-        self._ways = Ways(fence, max(self._margin) + DRIFT_M)
+        self._margin = [margin_of(kind.way_of_one_step) for kind in kinds]
+        self._ways = ways_for(fence, [kind.way_of_one_step for kind in kinds])
         self._distance = distance_between_ways(kinds, separation) if separation > 0 else 0.0
         self._comm_range = comm_range
         self._radius = (comm_range - self._distance) / 2 if separation > 0 else np.inf
@@ -372,18 +370,31 @@ class LimitsInside:
 
     def _led(self, here: Floats, goals: Floats, longest: float) -> Floats:
         """Goals themselves, or places on the way around what stands between."""
-        if self._ways.is_clear(np.vstack([here, goals])):
+        if not np.isfinite(goals).all() or self._ways.is_clear(np.vstack([here, goals])):
             return goals
         way = self._ways.between(here, goals[-1])
         step = longest
         if not (goals == goals[0]).all():  # a plan of its own pace
-            step = min(longest, float(np.sqrt((np.diff(way, axis=0) ** 2).sum(axis=1)).sum()) / len(goals))
+            step = min(longest, length_of(way) / len(goals))
         return along(way, step, len(goals))
 
 
-def margin_of(kind: Braking) -> float:
-    """Distance to zones and the field's edge that a kind keeps at the steps, so that none is touched between. [m]"""
-    return kind.way_of_one_step / 2 + DRIFT_M
+def way_of_one_step(model: LinearModel, time_step_s: float) -> float:
+    """Longest way of one step, a soft speed limit slightly exceeded. [m]"""
+    speed = top_speed_of(model)
+    if model.velocity_states is not None and model.limits.speed_each < model.limits.speed_norm:
+        speed *= np.sqrt(2.0)  # along a diagonal
+    return float(speed * time_step_s * (1 + 10 * SPEED_TOLERANCE))
+
+
+def margin_of(longest_step: float) -> float:
+    """Distance to zones and the field's edge at the steps, so that none is touched between. [m]"""
+    return between_steps(longest_step, 1.0) + DRIFT_M
+
+
+def ways_for(fence: Fence, longest_steps: Sequence[float]) -> Ways:
+    """Ways around zones that every kind can fly, by the longest way of one step of each. [m]"""
+    return Ways(fence, margin_of(max(longest_steps)) + DRIFT_M)
 
 
 def distance_between_ways(kinds: Sequence[Braking], separation: float) -> float:

@@ -94,6 +94,48 @@ class Ways:
         return length, following
 
 
+def goals_around(ways: Ways, positions: Floats, reach: float) -> Floats | None:
+    """Goals that lead a track around what it runs into.
+
+    Parameters
+    ----------
+    ways : Ways
+        Zones and field.
+    positions : ndarray, shape (H + 1, 2)
+        Where the track begins, and where it is after each step. [m]
+    reach : float
+        Longest way of one step. [m]
+
+    Returns
+    -------
+    goals : ndarray, shape (H, 2), or None
+        The positions themselves where they are clear; None if all are. [m]
+    """
+    blocked = np.array([not ways.is_clear(leg) for leg in np.stack([positions[:-1], positions[1:]], axis=1)])
+    if not blocked.any():
+        return None
+    goals = positions.copy()
+    last = len(positions) - 1
+    end = 0
+    for step in np.flatnonzero(blocked):
+        if step < end:
+            continue
+        begin, end = int(step), int(step) + 1
+        while end < last and blocked[end]:
+            end += 1
+        way = ways.between(goals[begin], positions[end])
+        while length_of(way) > reach * (end - begin) and (begin > 0 or end < last):
+            begin, end = max(0, begin - 1), min(last, end + 1)
+            way = ways.between(goals[begin], positions[end])
+        goals[begin + 1 : end + 1] = along(way, length_of(way) / (end - begin), end - begin)
+    return goals[1:]
+
+
+def length_of(way: Floats) -> float:
+    """Length of a polyline, shape (n, 2). [m]"""
+    return float(np.sqrt((np.diff(way, axis=0) ** 2).sum(axis=1)).sum())
+
+
 def along(way: Floats, step: float, count: int) -> Floats:
     """Places at the distances step, 2 step, ... along a way, the last ones at its end, shape (count, 2). [m]"""
     legs = np.sqrt((np.diff(way, axis=0) ** 2).sum(axis=1))
