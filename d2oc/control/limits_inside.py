@@ -38,7 +38,7 @@ from d2oc.control.controller import Controller, Crew
 from d2oc.control.fence import Fence, keep_out, segment_meets
 from d2oc.control.half_planes import HalfPlanes, between_steps
 from d2oc.control.stopping import stopping_problem
-from d2oc.control.ways import Ways, along, length_of
+from d2oc.control.ways import Ways, along, length_of, while_advancing
 from d2oc.errors import ScenarioError
 from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN
 from d2oc.vehicles.linear import LinearModel, top_speed_of
@@ -376,7 +376,7 @@ class LimitsInside:
         step = longest
         if not (goals == goals[0]).all():  # a plan of its own pace
             step = min(longest, length_of(way) / len(goals))
-        return along(way, step, len(goals))
+        return along(while_advancing(way), step, len(goals))
 
 
 def way_of_one_step(model: LinearModel, time_step_s: float) -> float:

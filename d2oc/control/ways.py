@@ -26,6 +26,9 @@ LARGEST_TURN = math.pi / 4
 SIGHT = 0.98
 """Lines of sight may come this share of the clearance near, so that corners of one piece see each other."""
 
+JUST_OUTSIDE_M = 1e-6
+"""Places moved out of a piece are this far from its edge. [m]"""
+
 
 class Ways:
     """Ways past the pieces of a fence.
@@ -57,7 +60,7 @@ class Ways:
 
     def outside(self, place: Floats) -> Floats:
         """The place itself, or one near it inside the boundary and outside the pieces, shape (2,). [m]"""
-        return np.asarray(_outside(self._corner, self._first, self._normal, self._offset, place.copy()))
+        return np.asarray(_outside(self._corner, self._first, self._normal, self._offset, self._places, place.copy()))
 
     def between(self, start: Floats, end: Floats) -> Floats:
         """Shortest way from `start` to `end`, or as near to it as there is a way, shape (n, 2). [m]"""
@@ -131,6 +134,16 @@ def goals_around(ways: Ways, positions: Floats, reach: float) -> Floats | None:
     return goals[1:]
 
 
+def while_advancing(way: Floats) -> Floats:
+    """A way up to where it first turns back, by more than a right angle, from the direction it begins in.
+
+    A goal beyond that would pull an agent that cannot see it back along the edge that it has to pass.
+    """
+    legs = np.diff(way, axis=0)
+    back = legs @ legs[0] < 0
+    return way[: int(back.argmax()) + 1] if back.any() else way
+
+
 def length_of(way: Floats) -> float:
     """Length of a polyline, shape (n, 2). [m]"""
     return float(np.sqrt((np.diff(way, axis=0) ** 2).sum(axis=1)).sum())
@@ -181,40 +194,48 @@ def _sight(corner: Floats, first: Longs, places: Floats, place: Floats) -> Float
 
 
 @compiled
-def _outside(corner: Floats, first: Longs, normal: Floats, offset: Floats, place: Floats) -> Floats:
-    """Moved off every piece and every line in turn; pieces that overlap take a few rounds."""
-    for _ in range(8):
-        moved = False
-        for e in range(len(offset)):
-            beyond = normal[e, 0] * place[0] + normal[e, 1] * place[1] - offset[e]
-            if beyond > 0.0:
-                place[0] -= beyond * normal[e, 0]
-                place[1] -= beyond * normal[e, 1]
-        for z in range(len(first) - 1):
-            moved = _off(corner[first[z] : first[z + 1]], place) or moved
-        if not moved:
-            break
-    return place
+def _is_free(corner: Floats, first: Longs, normal: Floats, offset: Floats, place: Floats) -> bool:
+    """Whether a place is inside the boundary and in no piece."""
+    for e in range(len(offset)):
+        if normal[e, 0] * place[0] + normal[e, 1] * place[1] > offset[e] + 1e-9:
+            return False
+    within = False
+    for z in range(len(first) - 1):
+        within = within or segment_meets(corner[first[z] : first[z + 1]], place, place)
+    return not within
 
 
 @compiled
-def _off(piece: Floats, place: Floats) -> bool:
-    """Move a place out of a convex piece over its nearest edge."""
-    depth, bx, by = -np.inf, 0.0, 0.0
-    for i in range(len(piece)):
-        x, y = piece[i, 0], piece[i, 1]
-        dx, dy = piece[(i + 1) % len(piece), 0] - x, piece[(i + 1) % len(piece), 1] - y
-        length = np.sqrt(dx * dx + dy * dy)
-        if length == 0.0:
-            continue
-        out = ((place[0] - x) * dy - (place[1] - y) * dx) / length
-        if out > depth:
-            depth, bx, by = out, dy / length, -dx / length
-    if depth > 0.0:
-        return False
-    place[0] += (1e-6 - depth) * bx
-    place[1] += (1e-6 - depth) * by
-    return True
+def _outside(corner: Floats, first: Longs, normal: Floats, offset: Floats, known: Floats, place: Floats) -> Floats:
+    """The place itself if it is free, else the nearest free one on an edge of a piece, a line or among known ones."""
+    for e in range(len(offset)):
+        beyond = normal[e, 0] * place[0] + normal[e, 1] * place[1] - offset[e]
+        if beyond > 0.0:
+            place[0] -= beyond * normal[e, 0]
+            place[1] -= beyond * normal[e, 1]
+    if _is_free(corner, first, normal, offset, place):
+        return place
+    best, found = np.inf, place.copy()
+    for i in range(len(known)):
+        square = (known[i, 0] - place[0]) ** 2 + (known[i, 1] - place[1]) ** 2
+        if square < best:
+            best = square
+            found[:] = known[i]
+    there = np.empty(2)
+    for z in range(len(first) - 1):
+        piece = corner[first[z] : first[z + 1]]
+        for i in range(len(piece)):
+            x, y = piece[i, 0], piece[i, 1]
+            dx, dy = piece[(i + 1) % len(piece), 0] - x, piece[(i + 1) % len(piece), 1] - y
+            square = dx * dx + dy * dy
+            t = min(max(((place[0] - x) * dx + (place[1] - y) * dy) / square, 0.0), 1.0)
+            there[0] = x + t * dx + JUST_OUTSIDE_M * dy / np.sqrt(square)
+            there[1] = y + t * dy - JUST_OUTSIDE_M * dx / np.sqrt(square)
+            square = (there[0] - place[0]) ** 2 + (there[1] - place[1]) ** 2
+            if square < best and _is_free(corner, first, normal, offset, there):
+                best = square
+                found[:] = there
+    return found
 
 
 @compiled
