@@ -202,9 +202,9 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
     began = monotonic()
 
     def on_progress(progress: Any) -> None:
-        if monotonic() - began > 1.0:
+        if monotonic() - began > 1.0 or progress.planning:
             bar.start()
-        left = f"{100 * progress.remaining_weight:.0f} % untreated"
+        left = "planning" if progress.planning else f"{100 * progress.remaining_weight:.0f} % untreated"
         bar.update(task, completed=progress.step, total=progress.n_steps, left=left)
 
     try:
@@ -247,6 +247,8 @@ def _show(summary: dict[str, Any]) -> None:
     table.add_row("samples", f"{summary['n_samples']:,}", f"{removed:,} outside the field removed" if removed else "")
     for key, label, unit in ROWS:
         table.add_row(label, _number(summary, key, unit), unit)
+    for lost in summary.get("lost_agents", ()):
+        table.add_row("LOST", f"agent {lost['agent']}", f"at {lost['time_s']:.1f} s: {lost['reason']}")
     timing = summary["timing"]
     table.add_row("computed in", f"{timing['compute_time_per_agent_step_us']:.1f}", "µs per agent-step")
     table.add_row("wall time", f"{timing['wall_time_s']:.2f}", "s")
@@ -498,6 +500,29 @@ def _bench_line(row: dict[str, Any]) -> str:
         f"{row['name']:22}{cell('n_samples', 10)}{cell('n_agents', 8)}{cell('horizon_steps', 9)}"
         f"{cell('microseconds_per_agent_step', 15)}{cell('numpy_microseconds', 12)}{cell('ratio_to_numpy', 9)}"
     )
+
+
+@bench_app.command("world")
+def bench_world(
+    quick: Annotated[bool, typer.Option("--quick", help="Two short runs each, up to 100 drones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How much faster than real time a fleet flies as rigid bodies, the whole loop included."""
+    from d2oc.benchmarks.world import Row, measure
+
+    def on_row(row: Row) -> None:
+        if not as_json:
+            print(
+                f"{row.name:16}{row.n_agents:8}{row.real_time_factor:12}{row.slowest_real_time_factor:10}"
+                f"{row.processor_real_time_factor:14}",
+                flush=True,
+            )
+
+    if not as_json:
+        print(f"{'name':16}{'agents':>8}{'x real time':>12}{'slowest':>10}{'x processor':>14}")
+    rows = measure(quick=quick, on_row=on_row)
+    if as_json:
+        _print_json({"rows": [row.as_dict() for row in rows]})
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from d2oc.arrays import Floats
+from d2oc.faults import SENTENCE, Fault
 from d2oc.record import Record
 from d2oc.transport.wasserstein import sliced_wasserstein2, wasserstein2
 
@@ -63,6 +64,7 @@ def summarise(record: Record) -> dict[str, Any]:
         "n_messages": len(messages["tick"]),
         "message_bytes": int(messages["bytes"].sum(dtype=np.int64)),
         "message_entries": int(messages["entries"].sum(dtype=np.int64)),
+        **flight(record),
         "record_digest": record.digest(),
         "timing": timing(record),
     }
@@ -266,10 +268,14 @@ def _modes(unit_points: Floats, masses: Floats) -> Floats:
 
 
 def min_separation(record: Record) -> float | None:
-    """Smallest distance between two acting agents at any tick; None if there never were two. [m]"""
+    """Smallest distance between two acting agents at any tick; None if there never were two. [m]
+
+    In the plane, and in space where the record has heights.
+    """
     from scipy.spatial import cKDTree
 
-    position = record.by_tick("x_m", "y_m")
+    has_height = "height_m" in record.trajectory
+    position = record.by_tick("x_m", "y_m", *(["height_m"] if has_height else []))
     active = record.by_tick("active")[:, :, 0]
     active[0] = True  # at the start everyone stands there
     smallest = math.inf
@@ -278,6 +284,42 @@ def min_separation(record: Record) -> float | None:
             distance, _ = cKDTree(here[acts]).query(here[acts], k=2)
             smallest = min(smallest, float(distance[:, 1].min()))
     return None if math.isinf(smallest) else smallest
+
+
+def flight(record: Record) -> dict[str, Any]:
+    """How rigid bodies flew the mission; empty for the ideal world, which has none.
+
+    Parameters
+    ----------
+    record : Record
+
+    Returns
+    -------
+    metrics : dict
+        ``lost_agents``: agent, time and reason of each; ``model_error_rms_m``: root mean square distance between where
+        the law's model said an agent would be after a step and where it was; ``least_charge``: of any battery at the
+        end; ``sprayed_l``: liquid given by all tanks.
+    """
+    if "fault" not in record.trajectory:
+        return {}
+    fault = record.by_tick("fault")[:, :, 0].astype(int)
+    active = record.by_tick("active")[:, :, 0].astype(bool)
+    error = record.by_tick("model_error_m")[:, :, 0][active]
+    liquid = record.by_tick("liquid_l")[:, :, 0]
+    lost = [
+        {
+            "agent": int(r),
+            "time_s": float((fault[:, r] > 0).argmax() * record.header.time_step_s),
+            "reason": SENTENCE[Fault(fault[-1, r])],
+        }
+        for r in np.flatnonzero(fault[-1])
+    ]
+    return {
+        "lost_agents": lost,
+        "model_error_rms_m": float(np.sqrt(np.mean(error**2))) if len(error) else 0.0,
+        "least_charge": float(record.by_tick("charge")[-1].min()),
+        "sprayed_l": float((liquid[0] - liquid[-1]).sum()),
+    }
 
 
 def path_lengths(record: Record) -> Floats:

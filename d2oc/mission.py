@@ -14,11 +14,12 @@ from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.laws import team_law
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.inline import InlineRuntime, TeamSetup, positions
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
+from d2oc.worlds import build_world
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -32,6 +33,8 @@ class Progress:
     n_steps: int
     remaining_weight: float
     """Mean over the agents of what each believes to remain."""
+    planning: bool = False
+    """Whether the team plans before it takes off, which may take seconds to minutes."""
 
 
 def simulate(
@@ -77,7 +80,8 @@ def simulate(
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
-    world = world_of(setup) if world_of is not None else None
+    vehicles = [k.vehicle for k in kinds]
+    world = build_world(scenario, setup, vehicles) if world_of is None else world_of(setup)
     runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
     mission = _Mission(runtime, writer, header.n_steps, on_progress)
     complete = mission.fly()
@@ -111,6 +115,8 @@ class _Mission:
     def fly(self) -> bool:
         """Fly until time or work is over; returns False when Ctrl-C stopped it."""
         self.writer.append(_start_tick(self.runtime))
+        if self.on_progress is not None:
+            self.on_progress(Progress(0, self.n_steps, 1.0, planning=True))
         k = 0
         try:
             while k < self.n_steps and not self.runtime.finished:
@@ -178,10 +184,11 @@ def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
 def _start_tick(runtime: InlineRuntime) -> Tick:
     team = runtime.team
     none = np.empty(0, np.int32)
+    state = runtime.world.true_state(team.state)
     return Tick(
         tick=0,
-        position=team.position.copy(),
-        state=_states(runtime),
+        position=positions(state, team.kind, runtime.motion),
+        state=_states(runtime, state),
         input=np.full_like(team.input, np.nan),
         goal=np.full_like(team.goal, np.nan),
         consumed=np.zeros_like(team.consumed),
@@ -189,16 +196,18 @@ def _start_tick(runtime: InlineRuntime) -> Tick:
         active=np.zeros_like(team.active),
         consumption=(none, none, np.empty(0)),
         messages=(none, none, none, none),
+        telemetry=runtime.world.telemetry(),
     )
 
 
 def _tick(runtime: InlineRuntime, k: int) -> Tick:
     team, mail = runtime.team, runtime.mail
     n = int(mail.n[0])
+    state = runtime.world.true_state(team.state)
     return Tick(
         tick=k + 1,
-        position=team.position.copy(),
-        state=_states(runtime),
+        position=positions(state, team.kind, runtime.motion),
+        state=_states(runtime, state),
         input=_inputs(runtime),
         goal=team.goal.copy(),
         consumed=team.consumed.copy(),
@@ -209,14 +218,15 @@ def _tick(runtime: InlineRuntime, k: int) -> Tick:
             mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
         ),
         events=runtime.events,
+        telemetry=runtime.world.telemetry(),
     )  # fmt: skip
 
 
-def _states(runtime: InlineRuntime) -> np.ndarray:
+def _states(runtime: InlineRuntime, state: np.ndarray) -> np.ndarray:
     """States, NaN where a model has fewer than the largest."""
-    columns = np.arange(runtime.team.state.shape[1])
+    columns = np.arange(state.shape[1])
     n_states = runtime.motion.n_states[runtime.team.kind]
-    return np.where(columns < n_states[:, None], runtime.team.state, np.nan)
+    return np.where(columns < n_states[:, None], state, np.nan)
 
 
 def _inputs(runtime: InlineRuntime) -> np.ndarray:

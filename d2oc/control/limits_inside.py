@@ -245,7 +245,7 @@ class LimitsInside:
     def account(self, k: int, first: int, crew: Crew) -> int:
         """Stage B of the inner law; who only comes to rest consumes nothing."""
         if first == 0:
-            crew.team.active[:] = self._acts
+            crew.team.active[:] &= self._acts
         return self._inner.account(k, first, crew)
 
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:

@@ -89,7 +89,7 @@ class InlineRuntime:
         self._negligible = int(NEGLIGIBLE_WEIGHT / self.quantum)
         self._controller: Controller = setup.controller or ClosedFormLaw(n_agents, n, give_way=False)
         self._bus = bus
-        self._world: World = world or IdealWorld(self.motion, self.team.kind)
+        self.world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
         self._step = self._sequential if sequential else self._parallel
         for r in range(n_agents):
@@ -109,8 +109,9 @@ class InlineRuntime:
 
     @property
     def finished(self) -> bool:
-        """Whether nobody has anything left to treat, as far as each knows, and the law ends then."""
-        return not self._controller.flies_to_the_end and bool((self.belief.total <= self._negligible).all())
+        """Whether nobody has anything left to treat, as far as each knows, and the law ends then; or all are lost."""
+        done = (self.belief.total <= self._negligible) & (not self._controller.flies_to_the_end)
+        return bool((done | self.world.lost).all())
 
     @property
     def believed_remaining(self) -> Floats:
@@ -159,7 +160,8 @@ class InlineRuntime:
         team = self.team
         before = team.position.copy()
         self._controller.decide(k, self.crew)
-        self._world.advance(k, team.state, team.input, team.active)
+        self.world.advance(k, team.state, team.input, team.active)
+        self._retire(k)
         locate_all(team, self.motion)
         agent = self._controller.account(k, 0, self.crew)
         while agent < len(team.kind):
@@ -179,15 +181,24 @@ class InlineRuntime:
             self._negligible,
         )  # fmt: skip
 
+    def _retire(self, k: int) -> None:
+        """Whom the world has lost in step k acts no more, and no radio reaches it."""
+        lost = self.world.lost
+        self.team.active[lost] = False
+        self.team.n_steps[lost] = np.minimum(self.team.n_steps[lost], k)
+
     def _grow(self) -> None:
         self.logs = with_capacity(self.logs, 2 * len(self.logs.slot))
 
 
 def locate_all(team: Team, motion: Motion) -> None:
     """Read all positions off the states."""
-    rows = np.arange(len(team.kind))
-    for axis in range(2):
-        team.position[:, axis] = team.state[rows, motion.position_states[team.kind, axis]]
+    team.position[:] = positions(team.state, team.kind, motion)
+
+
+def positions(state: Floats, kind: Ints, motion: Motion) -> Floats:
+    """Positions in the states of all agents, shape (L, 2). [m]"""
+    return np.take_along_axis(state, motion.position_states[kind], axis=1)
 
 
 def _law_arrays(gains: Sequence[Gains]) -> Law:

@@ -10,9 +10,10 @@ from typing import get_args
 
 import numpy as np
 
+from d2oc.airframes.airframe import load_preset, preset_names, tank_capacity
 from d2oc.errors import FieldError
 from d2oc.field import Field, ring_contains
-from d2oc.scenario.schema import BaselineLaw, ControlTable, FieldTable, Scenario, VehicleTable
+from d2oc.scenario.schema import BaselineLaw, ControlTable, FieldTable, Quadrotor, Scenario, VehicleTable
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
@@ -28,7 +29,13 @@ BYTES_PER_LINK = 60
 BYTES_PER_AGENT_STEP = 150
 """One agent's row of the record and its batch of consumption. [byte]"""
 
-STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4}
+STATES_PER_AXIS = {
+    "single-integrator": 1,
+    "double-integrator": 2,
+    "lagged-integrator": 3,
+    "quadrotor": 4,
+    "loaded-quadrotor": 4,
+}
 
 
 def impossibilities(scenario: Scenario) -> Iterator[str]:
@@ -37,6 +44,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _density(scenario)
     yield from _team(scenario)
     yield from _law(scenario)
+    yield from _world(scenario)
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
@@ -251,3 +259,34 @@ def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator
             f"{key}.state_weight has {len(control.state_weight)} entries, "
             f'but vehicle.model = "{vehicle.model}" has {needed} per axis'
         )
+
+
+def _world(scenario: Scenario) -> Iterator[str]:
+    if scenario.world.kind == "bullet" and scenario.mission.order == "sequential":
+        yield 'world.kind = "bullet" moves all drones at once: mission.order must be "parallel", not "sequential"'
+    vehicles = [("vehicle", scenario.vehicle)]
+    vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
+    for key, vehicle in vehicles:
+        yield from _airframe(key, vehicle)
+        if scenario.world.kind == "bullet" and vehicle.model == "quadrotor":
+            yield from _inertia(key, vehicle)
+
+
+def _inertia(key: str, vehicle: Quadrotor) -> Iterator[str]:
+    """The model's torques turn the simulated body, so the two must be of one kind."""
+    if vehicle.preset in preset_names():
+        built = load_preset(vehicle.preset).inertia_with(vehicle.liquid_l)[0]
+        if not 0.5 < vehicle.inertia_kg_m2 / built < 2.0:
+            yield (
+                f"{key}.inertia_kg_m2 = {vehicle.inertia_kg_m2:g} is far from that of {vehicle.preset}, {built:.3g}: "
+                f'change it, or {key}.preset, or use {key}.model = "loaded-quadrotor" [kg m^2]'
+            )
+
+
+def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
+    if vehicle.preset not in preset_names():
+        yield f'{key}.preset = "{vehicle.preset}" is no preset; known are {", ".join(preset_names())}'
+        return
+    capacity = tank_capacity(vehicle.preset)
+    if vehicle.liquid_l > capacity:
+        yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"

@@ -143,7 +143,16 @@ class SamplingTable(Table):
     """`random` draws from the seed; `low-discrepancy` is deterministic and even."""
 
 
-class SingleIntegrator(Table):
+class AirframeKeys(Table):
+    """Keys of every `[vehicle]`: what is built, for worlds that simulate more than the model."""
+
+    preset: str = "research-quadrotor"
+    """Airframe that flies where `world.kind = "bullet"`; `d2oc/airframes/presets` holds them."""
+    liquid_l: NotNegative = 0.0
+    """Load of the tank at the start, sprayed evenly over the operation time. [L]"""
+
+
+class SingleIntegrator(AirframeKeys):
     """`model = "single-integrator"`: velocity is commanded; states x, y; inputs vx, vy."""
 
     model: Literal["single-integrator"]
@@ -151,7 +160,7 @@ class SingleIntegrator(Table):
     """Largest speed. [m/s]"""
 
 
-class DoubleIntegrator(Table):
+class DoubleIntegrator(AirframeKeys):
     """`model = "double-integrator"`: acceleration is commanded; states x, vx, y, vy; inputs ax, ay."""
 
     model: Literal["double-integrator"]
@@ -161,7 +170,19 @@ class DoubleIntegrator(Table):
     """Largest speed. [m/s]"""
 
 
-class Quadrotor(Table):
+class LaggedIntegrator(AirframeKeys):
+    """`model = "lagged-integrator"`: acceleration follows late; states x, vx, ax, y, vy, ay; inputs ax, ay."""
+
+    model: Literal["lagged-integrator"]
+    lag_s: Positive = 0.3
+    """Time constant of the acceleration, since a vehicle must tilt first. [s]"""
+    max_acceleration_m_s2: Limit = float("inf")
+    """Largest acceleration. [m/s^2]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest speed. [m/s]"""
+
+
+class Quadrotor(AirframeKeys):
     """`model = "quadrotor"`: the published 8-state linear quadrotor; inputs are roll and pitch torque."""
 
     model: Literal["quadrotor"]
@@ -179,8 +200,26 @@ class Quadrotor(Table):
     """Largest roll and pitch rate. [deg/s]"""
 
 
+class LoadedQuadrotor(AirframeKeys):
+    """`model = "loaded-quadrotor"`: the quadrotor with mass, inertia and drag of its preset as the tank drains."""
+
+    model: Literal["loaded-quadrotor"]
+    predicts_payload: bool = True
+    """False: the law believes in the full tank all the time (a time-invariant model), for comparison."""
+    retrims_thrust: bool = True
+    """False: thrust stays at the first weight, so lighter vehicles accelerate more for the same tilt."""
+    max_torque_n_m: Limit = float("inf")
+    """Largest torque per axis. [N m]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest |vx| and |vy|; both are scaled by one factor. [m/s]"""
+    max_tilt_deg: Limit = float("inf")
+    """Largest roll and pitch. [deg]"""
+    max_tilt_rate_deg_s: Limit = float("inf")
+    """Largest roll and pitch rate. [deg/s]"""
+
+
 VehicleTable = Annotated[
-    SingleIntegrator | DoubleIntegrator | Quadrotor,
+    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor,
     Field(discriminator="model"),
 ]
 
@@ -291,6 +330,42 @@ class LedgerTable(Table):
     """`sum` adds up what each agent consumed; `minimum` keeps the smaller remaining weight (undercounts)."""
 
 
+class WindTable(Table):
+    """`[world.wind]`: the same mean wind everywhere, and gusts around it."""
+
+    speed_m_s: NotNegative = 0.0
+    """Mean wind. [m/s]"""
+    toward_deg: Finite = 0.0
+    """Where it blows to, anticlockwise from east. [deg]"""
+    gusts: bool = True
+    """Dryden gusts of MIL-F-8785C at low altitude, in proportion to the mean wind."""
+
+
+class SensorTable(Table):
+    """`[world.sensors]`: how well a drone knows where it is."""
+
+    position_sigma_m: NotNegative = 0.0
+    """Standard deviation of the satellite position per axis, drifting over half a minute. [m]"""
+    velocity_sigma_m_s: NotNegative = 0.0
+    """Standard deviation of the velocity per axis, drifting over a second. [m/s]"""
+
+
+class WorldTable(Table):
+    """`[world]`: what moves the drones."""
+
+    kind: Literal["ideal", "bullet"] = "ideal"
+    """`ideal`: exactly as the model says; `bullet`: rigid bodies with rotors, autopilots and wind, in PyBullet."""
+    height_m: Positive = 3.0
+    """Height that is held above ground. [m]"""
+    height_step_m: NotNegative | None = None
+    """Every drone flies this much higher than the one before it, since laws without separation would let them touch;
+    default: the height of its tilted body and half a metre. 0 flies all at one height. [m]"""
+    wind: WindTable = WindTable()
+    """Wind, where the world is `bullet`."""
+    sensors: SensorTable = SensorTable()
+    """Sensors, where the world is `bullet`."""
+
+
 def json_schema() -> dict[str, Any]:
     """JSON schema of a scenario file; editors complete and check from it."""
     schema = Scenario.model_json_schema()
@@ -335,3 +410,5 @@ class Scenario(Table):
     """The radio."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
+    world: WorldTable = WorldTable()
+    """What moves the drones."""

@@ -118,7 +118,9 @@ def test_sentences_on_what_a_baseline_needs():
     ):
         scenario("lloyd", mission={"duration_s": 10.0, "order": "sequential"})
     group = {"n_agents": 2, "control": {"law": "closed-form"}}
-    with pytest.raises(ScenarioError, match=r'team\.groups\[0\]\.control\.law = "closed-form" must be the team'):
+    with pytest.raises(
+        ScenarioError, match=r'team\.groups\[0\]\.control\.law = "closed-form" must be that of the team'
+    ):
         scenario("hedac", team={"groups": [group]})
 
 

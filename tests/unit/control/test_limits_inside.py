@@ -91,14 +91,14 @@ def test_who_ends_in_flight_comes_to_rest_as_a_vehicle_can():
     assert np.linalg.norm(velocity[-1]) < 0.02
 
 
-class Gusts:
+class Gusts(IdealWorld):
     """Moves agent 0 by half a metre now and then."""
 
     def __init__(self, setup):
-        self._ideal = IdealWorld(motion_arrays(setup.models), setup.kind)
+        super().__init__(motion_arrays(setup.models), setup.kind)
 
     def advance(self, k, state, command, active):
-        self._ideal.advance(k, state, command, active)
+        super().advance(k, state, command, active)
         if k % 10 == 5:
             state[0, 0] -= 0.5
 
