@@ -21,7 +21,7 @@ from d2oc.mission import simulate
 from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN, Record
 from d2oc.runtime.inline import TeamSetup
 from d2oc.scenario.load import validate
-from d2oc.scenario.schema import DoubleIntegrator, Scenario, SingleIntegrator
+from d2oc.scenario.schema import DoubleIntegrator, Quadrotor, Scenario, SingleIntegrator
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world.ideal import IdealWorld
 
@@ -213,6 +213,7 @@ def _excess(scenario: Scenario, record: Record) -> dict[str, float]:
         speed = _norm(np.column_stack([table["state_1"], table["state_3"]]))
         shares = (_norm(u) / vehicle.max_acceleration_m_s2, speed / vehicle.max_speed_m_s, 0.0)
     else:
+        assert isinstance(vehicle, Quadrotor)
         x = [float(np.abs(table[f"state_{i}"]).max()) for i in range(8)]
         tilt = max(x[2], x[6]) / np.radians(vehicle.max_tilt_deg)
         tilt_rate = max(x[3], x[7]) / np.radians(vehicle.max_tilt_rate_deg_s)
@@ -267,7 +268,11 @@ def _draw(rng: np.random.Generator, seed: int) -> Json:
             "components": [{"mean_m": list(patch), "sigma_m": 5.0} for patch in patches],
         },
         "sampling": {"n_samples": 400},
-        "team": {"n_agents": n_agents, "start_m": starts.tolist(), "separation_m": SEPARATION_M},
+        "team": {
+            "groups": _groups(n_agents, 80 * period, early=seed % 2 == 1),
+            "start_m": starts.tolist(),
+            "separation_m": SEPARATION_M,
+        },
         "vehicle": _VEHICLES[model],
         "control": {
             "law": law,
@@ -282,6 +287,13 @@ def _draw(rng: np.random.Generator, seed: int) -> Json:
         "assignment": {"method": "semi-discrete" if seed % 3 == 1 and law == "closed-form" else "none"},
         "radio": {"comm_range_m": float(rng.choice([30.0, 60.0, np.inf]))},
     }
+
+
+def _groups(n_agents: int, duration: float, *, early: bool) -> list[Json]:
+    """A third of the team ends after 40 % of the time and hovers, or all fly to the end."""
+    ends = n_agents // 3 if early else 0
+    groups = [{"n_agents": ends, "duration_s": 0.4 * duration}, {"n_agents": n_agents - ends}]
+    return groups if ends else groups[1:]
 
 
 _VEHICLES: dict[str, Json] = {

@@ -236,7 +236,8 @@ class LimitsInside:
         self.events = []
         team = crew.team
         self._way = [
-            self._plan(r, k, crew) if team.active[r] else self._come_to_rest(r, crew) for r in range(len(self._kinds))
+            self._plan(r, k, crew) if team.active[r] else self._come_to_rest(r, k, crew)
+            for r in range(len(self._kinds))
         ]
         for r, way in enumerate(self._way):
             team.input[r, : way.inputs.shape[1]] = way.inputs[0]
@@ -276,10 +277,21 @@ class LimitsInside:
     def _resting(self, kind: Braking, place: Floats) -> ProvenWay:
         return ProvenWay(np.zeros((self._length, kind.model.n_inputs)), np.tile(place, (self._length, 1)), 0)
 
-    def _come_to_rest(self, r: int, crew: Crew) -> ProvenWay:
-        """An agent whose time or work is over moves on until its way ends."""
-        crew.team.active[r] = self._way[r].left > 0
-        return self._way[r]
+    def _come_to_rest(self, r: int, k: int, crew: Crew) -> ProvenWay:
+        """An agent whose time or work is over brakes at once if that is proven, else along its way."""
+        kind, way = self._kinds[r], self._way[r]
+        crew.team.active[r] = way.left > 0
+        if way.left == 0:
+            return way
+        state = crew.team.state[r, : kind.model.n_states]
+        here = kind.position(state)
+        stopping = self._stopping_now(kind, k, state)
+        normal, allowed = self._half_planes(r, here, way)
+        return stopping if stopping.left < way.left and self._proves(here, stopping, normal, allowed) else way
+
+    def _proves(self, here: Floats, way: ProvenWay, normal: Floats, allowed: Floats) -> bool:
+        corner, first = self._fence.corner, self._fence.first
+        return bool(_is_proven(here, way.positions, normal, allowed, corner, first, self._radius))
 
     def _plan(self, r: int, k: int, crew: Crew) -> ProvenWay:
         kind = self._kinds[r]
@@ -299,9 +311,7 @@ class LimitsInside:
             return self._fly_on(kind, k, state, way)
         for steps in (horizon, horizon // 2, 1):
             new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps)
-            if new is not None and _is_proven(
-                here, new.positions, normal, allowed, self._fence.corner, self._fence.first, self._radius
-            ):
+            if new is not None and self._proves(here, new, normal, allowed):
                 return new
         self.events.append((r, UNPROVEN))
         return self._fly_on(kind, k, state, way)
