@@ -292,7 +292,7 @@ def _draw(rng: np.random.Generator, seed: int) -> Json:
 def _groups(n_agents: int, duration: float, *, early: bool) -> list[Json]:
     """A third of the team ends after 40 % of the time and hovers, or all fly to the end."""
     ends = n_agents // 3 if early else 0
-    groups = [{"n_agents": ends, "duration_s": 0.4 * duration}, {"n_agents": n_agents - ends}]
+    groups: list[Json] = [{"n_agents": ends, "duration_s": 0.4 * duration}, {"n_agents": n_agents - ends}]
     return groups if ends else groups[1:]
 
 
