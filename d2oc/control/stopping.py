@@ -51,6 +51,9 @@ def _scale(model: LinearModel) -> Floats:
     if model.velocity_states is not None:
         fastest = min(limits.speed_each, limits.speed_norm)
         scale[list(model.velocity_states)] = np.minimum(scale[list(model.velocity_states)], fastest)
+        if model.lag > 0.0:  # the acceleration, which is the state after the velocity, follows the input
+            acceleration = [state + 1 for state in model.velocity_states]
+            scale[acceleration] = np.minimum(scale[acceleration], min(limits.input_each, limits.input_norm))
     return np.where(np.isfinite(scale), scale, 1.0)
 
 
