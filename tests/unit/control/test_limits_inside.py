@@ -9,9 +9,10 @@ from d2oc import simulate
 from d2oc.control.law import tracking_problem
 from d2oc.control.limits_inside import braking_of
 from d2oc.errors import ScenarioError
+from d2oc.field import ring_contains
 from d2oc.metrics import n_fallbacks
 from d2oc.record import DRIFTED, EVENT_CODES, UNPROVEN
-from d2oc.scenario.load import validate
+from d2oc.scenario.load import load_scenario, validate
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import Limits, double_integrator, quadrotor, single_integrator
 from d2oc.vehicles.motion import motion_arrays
@@ -174,3 +175,28 @@ def test_every_vehicle_stops_about_as_short_as_it_can(model, least, most):
     time_step = 0.1 if model.name == "quadrotor" else 0.2
     ready = braking_of(model, tracking_problem(model, ControlTable(terminal_cost="dare"), 1e-3), 15, time_step, "try")
     assert least - 1e-9 <= ready.stopping_distance <= most
+
+
+@pytest.mark.parametrize("law", ["closed-form", "mission-plan"])
+def test_nobody_sits_in_front_of_the_pond(law):
+    """The shipped 20 ha field with all weight on the far side of its pond."""
+    changes = {
+        "density.components": [{"mean_m": [325.0, 300.0], "sigma_m": 10.0}],
+        "density.background": 0.0,
+        "sampling.n_samples": 300,
+        "team.n_agents": 2,
+        "team.start_m": [[320.0, 195.0], [330.0, 185.0]],
+        "team.separation_m": 2.0,
+        "control.law": law,
+        "control.limits": "optimised",
+        "control.plan_rounds": 1,
+        "control.plan_routes": 2,
+        "mission.duration_s": 60.0,
+    }
+    record = simulate(load_scenario("field_20ha", overrides=changes))
+    pond = np.array(record.header.no_fly_zones_m[0])
+    for r in range(2):
+        flown = ways_flown(record, r)
+        assert not ring_contains(pond, flown).any()
+        assert np.linalg.norm(flown[-1] - [325, 300]) < 40
+    assert closest(record) >= 2.0
