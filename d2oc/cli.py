@@ -444,25 +444,12 @@ def bench_transport(
     full: Annotated[bool, typer.Option("--full", help="10 maps x 3 starts instead of 4 x 1.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Coverage of the mission plan beside the published loop: same samples, starts and limits."""
-    from d2oc.benchmarks.coverage import CoverageRow, measure
+    """Coverage of the mission plan beside the published loop; cost of dividing maps and of limits in the optimiser."""
+    from d2oc.benchmarks.transport import line, measure
 
-    def on_row(row: CoverageRow) -> None:
-        if not as_json:
-            print(
-                f"{row.name:52}{row.n_runs:4}{row.official_w2_m:12.2f}{row.plan_w2_m:9.2f}"
-                f"{'-' if row.lower_bound_w2_m is None else format(row.lower_bound_w2_m, '.2f'):>9}"
-                f"{row.median_w2_ratio:8.3f}{row.worst_w2_ratio:8.3f}{row.plan_s:8.1f}",
-                flush=True,
-            )
-
-    if not as_json:
-        print(
-            f"{'name':52}{'runs':>4}{'official m':>12}{'plan m':>9}{'bound m':>9}{'ratio':>8}{'worst':>8}{'plan s':>8}"
-        )
-    rows = measure(full=full, on_row=on_row)
+    rows = measure(full=full, on_row=None if as_json else lambda row: print(line(row), flush=True))
     if as_json:
-        _print_json({"rows": [row.as_dict() for row in rows]})
+        _print_json({"rows": rows})
 
 
 @bench_app.command("coverage")

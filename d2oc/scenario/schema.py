@@ -146,7 +146,7 @@ class SamplingTable(Table):
 class AirframeKeys(Table):
     """Keys of every `[vehicle]`: what is built, for worlds that simulate more than the model."""
 
-    preset: str = "research-quadrotor"
+    preset: Annotated[str, Field(max_length=100)] = "research-quadrotor"
     """Airframe that flies where `world.kind = "bullet"`; `d2oc/airframes/presets` holds them."""
     liquid_l: NotNegative = 0.0
     """Load of the tank at the start, sprayed evenly over the operation time. [L]"""
