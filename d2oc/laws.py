@@ -12,6 +12,8 @@ from d2oc.control.baselines import BASELINES, baseline_steering
 from d2oc.control.baselines.guidance import CoverageTask
 from d2oc.control.baselines.steering import response_of
 from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
+from d2oc.control.fence import fence_of
+from d2oc.control.limits_inside import LimitsInside, braking_of, require_room, way_of_one_step, ways_for
 from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet
@@ -44,9 +46,35 @@ def team_law(
     law : Controller or None
         None for the published law in sequence, which is no controller of a team but an order of its own.
     """
+    law = _law(scenario, field, samples, kinds, starts)
+    if law is None or scenario.control.limits == "clamped":
+        return law
+    return _limits_inside(scenario, field, kinds, starts, law)
+
+
+def _limits_inside(
+    scenario: Scenario, field: Field, kinds: Sequence[Kind], starts: Floats, law: Controller
+) -> LimitsInside:
+    """The law with its limits inside the optimisation."""
+    control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
+    ready = [
+        braking_of(kind.model, kind.problem, own.horizon_steps, scenario.mission.time_step_s, scenario.name)
+        for kind, own in zip(kinds, control, strict=True)
+    ]
+    agents = [braking for kind, braking in zip(kinds, ready, strict=True) for _ in range(kind.n_agents)]
+    separation, comm_range = scenario.team.separation_m, scenario.radio.comm_range_m
+    if separation > 0:
+        require_room(scenario.name, agents, starts, separation, comm_range)
+    return LimitsInside(law, agents, starts, fence_of(field), separation, comm_range)
+
+
+def _law(
+    scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind], starts: Floats
+) -> Controller | None:
+    """What says where to go."""
     agents = [kind for kind in kinds for _ in range(kind.n_agents)]
     if scenario.control.law == "mission-plan":
-        return _mission_plan(scenario, kinds, agents)
+        return _mission_plan(scenario, field, kinds, agents)
     if scenario.control.law in BASELINES:
         return _baseline(scenario, field, samples, kinds, agents, starts)
     if scenario.mission.order == "sequential":
@@ -73,8 +101,12 @@ def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> Ass
     )
 
 
-def _mission_plan(scenario: Scenario, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
+def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
+    time_step = scenario.mission.time_step_s
+    ways = None
+    if scenario.control.limits == "optimised":
+        ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
+    flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways) for kind in kinds}
     effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
     return MissionPlanLaw([flyers[id(kind)] for kind in agents], _n_steps(agents), scenario.radio.comm_range_m, effort)
 

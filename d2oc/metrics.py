@@ -60,6 +60,7 @@ def summarise(record: Record) -> dict[str, Any]:
         "longest_path_m": float(path_lengths(record).max()),
         "top_speed_m_s": top_speed(record),
         "control_energy": control_energy(record),
+        "n_fallbacks": n_fallbacks(record),
         "n_messages": len(messages["tick"]),
         "message_bytes": int(messages["bytes"].sum(dtype=np.int64)),
         "message_entries": int(messages["entries"].sum(dtype=np.int64)),
@@ -341,6 +342,12 @@ def control_energy(record: Record) -> float:
     """Sum of |u|^2 T over all agents and steps, in the square of the input's unit times seconds."""
     inputs = [values for name, values in record.trajectory.items() if name.startswith("input_")]
     return float(sum(np.nansum(values**2) for values in inputs) * record.header.time_step_s)
+
+
+def n_fallbacks(record: Record) -> int:
+    """Agent-steps in which the optimal command was not flown, whatever the reasons."""
+    events = record.events
+    return len(np.unique(np.column_stack([events["tick"], events["agent"]]), axis=0))
 
 
 def timing(record: Record) -> dict[str, float]:

@@ -18,6 +18,7 @@ from d2oc.runtime.inline import InlineRuntime, TeamSetup, positions
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
+from d2oc.world import World
 from d2oc.worlds import build_world
 
 PROGRESS_INTERVAL_S = 0.05
@@ -42,6 +43,7 @@ def simulate(
     out: str | Path | None = None,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     """Fly a mission.
 
@@ -55,6 +57,8 @@ def simulate(
         Replace a record that stands there, once it is certain that the scenario can be flown.
     on_progress : callable, optional
         Called now and then while the mission runs.
+    world_of : callable, optional
+        Makes the world that moves the team; default: the ideal one.
 
     Returns
     -------
@@ -76,7 +80,8 @@ def simulate(
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
-    world = build_world(scenario, setup, [k.vehicle for k in kinds])
+    vehicles = [k.vehicle for k in kinds]
+    world = build_world(scenario, setup, vehicles) if world_of is None else world_of(setup)
     runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
     mission = _Mission(runtime, writer, header.n_steps, on_progress)
     complete = mission.fly()
@@ -212,6 +217,7 @@ def _tick(runtime: InlineRuntime, k: int) -> Tick:
         messages=(
             mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
         ),
+        events=runtime.events,
         telemetry=runtime.world.telemetry(),
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """The record of a mission: written as it goes, readable at any moment, the source of all metrics and pictures.
 
 A run folder holds ``run.json`` (what was flown), ``scenario.toml`` (the scenario as run), the tables ``samples``,
-``trajectory``, ``consumption`` and ``messages`` as Parquet, ``provenance.json`` (versions, machine, times) and
-``summary.json`` (metrics). While the mission runs, and after it was killed, the tables stand in ``parts/``.
+``trajectory``, ``consumption``, ``messages`` and ``events`` as Parquet, ``provenance.json`` (versions, machine, times)
+and ``summary.json`` (metrics). While the mission runs, and after it was killed, the tables stand in ``parts/``.
 See docs/record.md for every column and its unit.
 """
 
@@ -31,7 +31,7 @@ FORMAT_VERSION = 1
 FLUSH_INTERVAL_S = 0.5
 """A killed run loses at most what happened since the last flush. [s]"""
 
-TABLES = ("consumption", "messages", "trajectory")
+TABLES = ("consumption", "messages", "events", "trajectory")
 """Tables that grow; `trajectory` is written last, so a part that has it is whole."""
 
 NEEDED_COLUMNS = {
@@ -39,8 +39,17 @@ NEEDED_COLUMNS = {
     "trajectory": ("tick", "agent", "time_s", "x_m", "y_m", "consumed", "believed_remaining", "active"),
     "consumption": ("tick", "agent", "sample", "amount"),
     "messages": ("tick", "sender", "receiver", "entries", "bytes"),
+    "events": ("tick", "agent", "code"),
 }
 """Columns that every table has; the trajectory has states, inputs and goals besides."""
+
+NO_PLAN, UNPROVEN, DRIFTED = 1, 2, 3
+EVENT_CODES = {
+    NO_PLAN: "no plan: the optimisation found no command within the limits",
+    UNPROVEN: "unproven: no part of the plan, followed by braking, kept all distances",
+    DRIFTED: "drifted: the agent was not where it should have been, so it braked from where it was",
+}
+"""What may happen to an agent in a step; after the first two it flew on along the way proven before, to rest."""
 
 Status = Literal["running", "complete", "interrupted"]
 
@@ -106,6 +115,8 @@ class Tick:
     """Agent, sample and amount of every consumption."""
     messages: tuple[Ints, Ints, Ints, Ints]
     """Sender, receiver, new ledger entries and bytes of every message."""
+    events: tuple[Ints, Ints] = field(default_factory=lambda: (np.empty(0, np.int32), np.empty(0, np.int32)))
+    """Agent and code of every event, see `EVENT_CODES`."""
     telemetry: Mapping[str, Floats] = field(default_factory=dict)
     """What else the world keeps: columns of the trajectory by name, each of shape (L,)."""
 
@@ -171,6 +182,11 @@ class Record:
         return self._table("messages")
 
     @property
+    def events(self) -> Columns:
+        """One row per event, agent by agent: a step whose optimal command was not flown, and why."""
+        return self._table("events")
+
+    @property
     def n_ticks(self) -> int:
         """Ticks recorded, the start included."""
         tick = self.trajectory["tick"]
@@ -188,6 +204,8 @@ class Record:
         content.update(header_json(self.header).encode())
         content.update(self.scenario_toml.encode())
         for name in ("samples", *TABLES):
+            if name == "events" and not len(self.events["tick"]):
+                continue  # records from before there were events keep their digest
             for column, values in sorted(self._table(name).items()):
                 little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
                 content.update(f"{name}.{column} {little.dtype.str} {len(little)}\n".encode())
@@ -380,6 +398,8 @@ def _reader(path: Path, table: str) -> Callable[[], Columns]:
 
 
 def _read_table(path: Path, table: str) -> Columns:
+    if table == "events" and not path.exists():  # a record from before there were events
+        return {name: np.empty(0, np.int32) for name in NEEDED_COLUMNS[table]}
     columns = read_columns(path)
     missing = [name for name in NEEDED_COLUMNS[table] if name not in columns]
     if missing:
@@ -458,6 +478,7 @@ def _tables_of(ticks: Sequence[Tick], time_step_s: float) -> dict[str, Columns]:
         "trajectory": _trajectory(ticks, time_step_s),
         "consumption": _flat(ticks, "consumption", {"agent": np.int32, "sample": np.int32, "amount": np.float64}),
         "messages": _flat(ticks, "messages", dict.fromkeys(("sender", "receiver", "entries", "bytes"), np.int32)),
+        "events": _flat(ticks, "events", dict.fromkeys(("agent", "code"), np.int32)),
     }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from d2oc.arrays import Counts, Flags, Floats, Ints
 from d2oc.compiled import compiled
-from d2oc.control.controller import Crew
+from d2oc.control.controller import Crew, held_goal
 from d2oc.control.d2oc import has_room, settle, steer
 from d2oc.control.team_knowledge import TeamKnowledge
 from d2oc.transport.nearest_mass import SampleTree, count_alive
@@ -85,6 +85,10 @@ class AssignedLaw:
         """Note who was heard, and who must be near and is silent."""
         self._renew |= self._knowledge.hear(k, sender, receiver, crew.team.position)
         self._renew |= self._knowledge.miss(self._surely_in_range(k, crew))
+
+    def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
+        """The goal, held over the horizon; see `d2oc.control.controller.Controller`."""
+        return held_goal(r, horizon, crew)
 
     @property
     def memory_bytes(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from d2oc.arrays import Floats, Ints
 from d2oc.control.d2oc import Law, Team, account, decide
 from d2oc.control.giving_way import Neighbours, SetAside, neighbours, no_weight_aside, nobody
@@ -54,6 +56,12 @@ class Controller(Protocol):
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
         """Take note of the messages of step k that arrived; `before` are the positions one step ago, shape (L, 2)."""
 
+    def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
+        """Where active agent r wants to be after the steps k to k + horizon - 1, shape (horizon, 2). [m]
+
+        Asked after `decide` of step k.
+        """
+
 
 class ClosedFormLaw:
     """The published law: select, solve in closed form, consume what is nearest; with giving way as an option."""
@@ -82,6 +90,10 @@ class ClosedFormLaw:
         """Note where neighbours will be next; see `Controller`."""
         if self._give_way:
             self._near = neighbours(sender, receiver, crew.team.position, before)
+
+    def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
+        """The goal, held over the horizon; see `Controller`."""
+        return held_goal(r, horizon, crew)
 
     @property
     def memory_bytes(self) -> int:
@@ -125,3 +137,12 @@ class GuidedLaw:
     def memory_bytes(self) -> int:
         """Memory of guide and giving way; see `Controller`."""
         return self._guide.memory_bytes + self._published.memory_bytes
+
+    def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
+        """The goal, held over the horizon; see `Controller`."""
+        return held_goal(r, horizon, crew)
+
+
+def held_goal(r: int, horizon: int, crew: Crew) -> Floats:
+    """The goal of agent r for every step of the horizon, shape (horizon, 2). [m]"""
+    return np.repeat(crew.team.goal[r][None], horizon, axis=0)

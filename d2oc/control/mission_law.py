@@ -29,10 +29,12 @@ from d2oc.control.mission_plan import (
     Effort,
     Flyer,
     Plan,
+    clear_track,
     demand_of,
     divide,
     fly_and_match,
     improve,
+    match,
     plan_alone,
     plan_team,
     position_of,
@@ -163,6 +165,12 @@ class MissionPlanLaw:
             for r in np.flatnonzero(crew.team.active & ~self._renew):
                 self._renew[r] = self._gone(int(r), k + 1, crew) > GONE_STEPS * self._alpha[r]
 
+    def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
+        """Where the plan has the agent after the next steps, at its end for the rest of the horizon."""
+        plan = self._standing[r].plan
+        ahead = np.minimum(k - plan.first + np.arange(horizon), plan.n_steps - 1)
+        return np.ascontiguousarray(plan.track.state[ahead][:, list(self._flyers[r].position_states)])
+
     @property
     def memory_bytes(self) -> int:
         """Memory of the plans; see `Controller`."""
@@ -208,7 +216,7 @@ class MissionPlanLaw:
         goals, guess = plan.goals[done:], plan.track.input[done:]
         renewed = fly_and_match(flyer, k, state, goals, guess, demand, demand.weight, self._effort)
         renewed = improve(flyer, k, state, renewed, demand, demand.weight, 1, self._effort)
-        self._stand(r, renewed, demand, slots[kept], state)
+        self._stand(r, renewed, demand, demand.weight, slots[kept], state)
 
     def _divide_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
         """Divide what agent r believes to remain among those it knows to fly; plan for its own part."""
@@ -225,9 +233,13 @@ class MissionPlanLaw:
         part = part * min(1.0, capacity.sum() / demand.weight.sum())
         steps = int(self._n_steps[r]) - k
         plan = plan_alone(self._flyers[r], k, state, steps, demand, part, self._effort)
-        self._stand(r, plan, demand, slots, state)
+        self._stand(r, plan, demand, part, slots, state)
 
-    def _stand(self, r: int, plan: Plan, demand: Demand, slots: Longs, state: Floats) -> None:
+    def _stand(self, r: int, plan: Plan, demand: Demand, part: Floats, slots: Longs, state: Floats) -> None:
+        flyer = self._flyers[r]
+        track = clear_track(flyer, plan.first, state, plan, self._effort)
+        if track is not plan.track:
+            plan = match(flyer, plan.first, track, demand, part, self._effort)
         self._standing[r] = Standing(plan, dues_of(plan, demand, slots), state.copy())
         self._astray[r] = 0
         self.n_plans += 1

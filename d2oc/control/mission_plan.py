@@ -27,7 +27,8 @@ import numpy as np
 from d2oc.arrays import Floats, Ints, Longs
 from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
 from d2oc.control.limited_tracking import Bounds, Track, bounds_of, track_within_limits
-from d2oc.control.routes import timed_tour
+from d2oc.control.routes import SHARE_OF_SPEED, timed_tour
+from d2oc.control.ways import Ways, goals_around
 from d2oc.transport.exact import exact_transport, squared_distances
 from d2oc.transport.plan import TransportPlan, transport_plan
 from d2oc.transport.wasserstein import gather
@@ -59,6 +60,9 @@ class Effort:
     """As `cells`, for the team as a whole."""
 
 
+CLEARING_ROUNDS = 3
+"""A track led around zones may cut their corners; it is led around again this often at most."""
+
 SMALLEST_GAIN = 1e-3
 """Turns end when one lowers the objective by less than this share."""
 
@@ -81,6 +85,8 @@ class Flyer:
     """Mass of one step."""
     reach: float
     """Longest way of one step. [m]"""
+    ways: Ways | None = None
+    """Ways around zones; None: it flies straight through."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +130,7 @@ class Plan:
         return len(self.goals)
 
 
-def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float) -> Flyer:
+def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float, ways: Ways | None = None) -> Flyer:
     """An agent with this model and these weights."""
     return Flyer(
         problem=problem,
@@ -134,6 +140,7 @@ def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float) -
         position_states=model.position_states,
         alpha=problem.alpha,
         reach=top_speed_of(model) * time_step_s,
+        ways=ways,
     )
 
 
@@ -209,6 +216,9 @@ def plan_team(
     ]
     if len(flyers) > 1:
         plans = improve_together(flyers, k, states, plans, demand, effort)
+    tracks = [clear_track(*each, effort) for each in zip(flyers, [k] * len(flyers), states, plans, strict=True)]
+    if any(track is not plan.track for track, plan in zip(tracks, plans, strict=True)):
+        plans = match_together(flyers, k, tracks, demand, effort)
     return plans, demand
 
 
@@ -279,7 +289,7 @@ def _routes(flyer: Flyer, state: Floats, n_steps: int, demand: Demand, weight: F
     routes = [np.repeat(middle[None], n_steps, axis=0)]
     for i in range(effort.routes):
         n_waypoints = min(round(FEWEST_WAYPOINTS * MORE_WAYPOINTS**i), len(samples))
-        route = timed_tour(start, samples, weights, n_waypoints, n_steps, flyer.reach)
+        route = timed_tour(start, samples, weights, n_waypoints, n_steps, flyer.reach, flyer.ways)
         if route is not None:
             routes.append(route)
         if n_waypoints == len(samples):
@@ -315,6 +325,22 @@ def improve(
         if gain < SMALLEST_GAIN:
             return plan
     return plan
+
+
+def clear_track(flyer: Flyer, k: int, state: Floats, plan: Plan, effort: Effort) -> Track:
+    """The track of a plan, led around zones where it crosses them.
+
+    Turns between matching and following know no zones; this comes after them, and may raise the objective.
+    """
+    track = plan.track
+    for _ in range(CLEARING_ROUNDS if flyer.ways is not None else 0):
+        assert flyer.ways is not None
+        positions = np.vstack([position_of(flyer, state), track.state[:, list(flyer.position_states)]])
+        goals = goals_around(flyer.ways, positions, SHARE_OF_SPEED * flyer.reach)
+        if goals is None:
+            break
+        track = _follow(flyer, k, state, goals, track.input, effort.sweeps)
+    return track
 
 
 def improve_together(

@@ -6,10 +6,13 @@ few waypoints with much time at each to many with little, and the best is kept.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from d2oc.arrays import Floats, Longs
 from d2oc.compiled import compiled
+from d2oc.control.ways import Ways, length_of
 from d2oc.transport.wasserstein import gather
 
 LLOYD_ROUNDS = 8
@@ -23,7 +26,13 @@ LEAST_SHARE_OF_TIME = 0.02
 
 
 def timed_tour(
-    start: Floats, samples: Floats, weights: Floats, n_waypoints: int, n_steps: int, reach: float
+    start: Floats,
+    samples: Floats,
+    weights: Floats,
+    n_waypoints: int,
+    n_steps: int,
+    reach: float,
+    ways: Ways | None = None,
 ) -> Floats | None:
     """Positions along a tour through waypoints, staying at each as long as its mass deserves.
 
@@ -41,6 +50,8 @@ def timed_tour(
         Steps of the route.
     reach : float
         Longest way of one step; inf: half of the time is spent travelling. [m]
+    ways : Ways, optional
+        Ways around zones; None: straight from place to place.
 
     Returns
     -------
@@ -49,21 +60,31 @@ def timed_tour(
     """
     waypoints, mass = waypoints_of(samples, weights, n_waypoints)
     order = shortest_tour(start, waypoints)
-    path = np.vstack([start, waypoints[order]])
-    legs = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=1))
+    legs = _legs(np.vstack([start, waypoints[order]]), ways)
+    lengths = np.array([length_of(leg) for leg in legs])
     if np.isinf(reach):
-        reach = max(2.0 * legs.sum() / n_steps, 1e-9)
-    travel = legs / (SHARE_OF_SPEED * reach)
-    left = n_steps - travel.sum()
+        reach = max(2.0 * lengths.sum() / n_steps, 1e-9)
+    pace = SHARE_OF_SPEED * reach
+    left = n_steps - lengths.sum() / pace
     if left < LEAST_SHARE_OF_TIME * n_steps:
         return None
     stay = left * mass[order] / mass.sum()
-    moment = np.cumsum(np.column_stack([travel, stay]).ravel())
-    place = np.repeat(path[1:], 2, axis=0)
+    steps = [
+        np.append(np.sqrt((np.diff(leg, axis=0) ** 2).sum(axis=1)) / pace, s) for leg, s in zip(legs, stay, strict=True)
+    ]
+    moments = np.concatenate([[0.0], np.cumsum(np.concatenate(steps))])
+    places = np.vstack([start, *(np.vstack([leg[1:], leg[-1:]]) for leg in legs)])
     at = np.arange(1.0, n_steps + 1.0)
-    moments = np.concatenate([[0.0], moment])
-    places = np.vstack([path[:1], place])
     return np.column_stack([np.interp(at, moments, places[:, axis]) for axis in range(2)])
+
+
+def _legs(stops: Floats, ways: Ways | None) -> list[Floats]:
+    """Polylines from stop to stop, each beginning where the last one ends."""
+    legs: list[Floats] = []
+    for start, end in itertools.pairwise(stops):
+        begin = legs[-1][-1] if legs else start
+        legs.append(np.array([begin, end]) if ways is None else ways.between(begin, end))
+    return legs
 
 
 def waypoints_of(samples: Floats, weights: Floats, n_waypoints: int) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from d2oc.control.law import without_rounding
 from d2oc.vehicles.linear import LinearModel
 
 
-def stopping_problem(problem: TrackingProblem, model: LinearModel) -> TrackingProblem:
+def stopping_problem(problem: TrackingProblem, model: LinearModel, effort: float = 1.0) -> TrackingProblem:
     """Bring everything but the position to zero.
 
     Each state and input is weighted by one over the square of its limit (Bryson's rule [1]_), or by 1 where it has
@@ -23,6 +23,8 @@ def stopping_problem(problem: TrackingProblem, model: LinearModel) -> TrackingPr
         Model.
     model : LinearModel
         The same model with its limits.
+    effort : float
+        Weight of the inputs; the smaller, the shorter the way to rest.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def stopping_problem(problem: TrackingProblem, model: LinearModel) -> TrackingPr
     weight = np.diag(np.where(np.isin(np.arange(model.n_states), moving), 1.0 / _scale(model) ** 2, 0.0))
     limits = model.limits
     largest = min(limits.input_each, limits.input_norm)
-    r = np.eye(model.n_inputs)[None] / (largest**2 if np.isfinite(largest) else 1.0)
+    r = effort * np.eye(model.n_inputs)[None] / (largest**2 if np.isfinite(largest) else 1.0)
     pull = np.zeros((model.n_states, 2))
     end = _terminal_cost(problem, weight, r[0], moving)
     return TrackingProblem(problem.A, problem.B, problem.C, weight, r, 0.0, weight, pull, end, pull)
@@ -49,6 +51,9 @@ def _scale(model: LinearModel) -> Floats:
     if model.velocity_states is not None:
         fastest = min(limits.speed_each, limits.speed_norm)
         scale[list(model.velocity_states)] = np.minimum(scale[list(model.velocity_states)], fastest)
+        if model.lag > 0.0:  # the acceleration, which is the state after the velocity, follows the input
+            acceleration = [state + 1 for state in model.velocity_states]
+            scale[acceleration] = np.minimum(scale[acceleration], min(limits.input_each, limits.input_norm))
     return np.where(np.isfinite(scale), scale, 1.0)
 
 

@@ -138,6 +138,12 @@ class InlineRuntime:
         entry = first + offset
         return agent, self.tree.sample[self.logs.slot[entry]], self.logs.amount[entry]
 
+    @property
+    def events(self) -> tuple[Ints, Ints]:
+        """Agent and code of what happened in the last step, see `d2oc.record.EVENT_CODES`."""
+        events = np.array(getattr(self._controller, "events", []), np.int32).reshape(-1, 2)
+        return events[:, 0], events[:, 1]
+
     def _sequential(self, k: int) -> None:
         self.mail.n[0] = 0
         agent = 0

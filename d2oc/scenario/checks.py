@@ -144,11 +144,30 @@ def _law(scenario: Scenario) -> Iterator[str]:
     law = scenario.control.law
     if law != "closed-form" and scenario.mission.order == "sequential":
         yield 'mission.order = "sequential" goes with control.law = "closed-form" only; use "parallel"'
+    yield from _limits(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None and group.control.law != law:
             yield (
                 f'team.groups[{i}].control.law = "{group.control.law}" must be that of the team, '
                 f'control.law = "{law}": a team flies one law'
+            )
+
+
+def _limits(scenario: Scenario) -> Iterator[str]:
+    """Limits inside the optimisation need the parallel order, one setting for all, and bound separation."""
+    limits = scenario.control.limits
+    if limits == "optimised" and scenario.mission.order == "sequential":
+        yield 'mission.order = "sequential" goes with control.limits = "clamped" only; use "parallel"'
+    if scenario.team.separation_m > 0 and limits == "clamped":
+        yield (
+            f"team.separation_m = {scenario.team.separation_m:g} m is kept with "
+            'control.limits = "optimised" only, not with "clamped"'
+        )
+    for i, group in enumerate(scenario.team.groups):
+        if group.control is not None and group.control.limits != limits:
+            yield (
+                f'team.groups[{i}].control.limits = "{group.control.limits}" must be that of the team, '
+                f'control.limits = "{limits}"'
             )
 
 

@@ -23,7 +23,7 @@ class Table(BaseModel):
 
 
 class NoFlyZoneTable(Table):
-    """`[[field.no_fly_zones]]`: a polygon where nothing is treated; the laws do not steer around it yet."""
+    """`[[field.no_fly_zones]]`: nothing is treated there; nobody enters if `control.limits = "optimised"`."""
 
     name: str = "zone"
     """Name used in messages."""
@@ -235,6 +235,9 @@ class ControlTable(Table):
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
     """Law `mission-plan`: tours that plans begin from."""
+    limits: Literal["clamped", "optimised"] = "clamped"
+    """`clamped`: the vehicle cuts what the law asks for, zones are not steered around; `optimised`: commands are
+    optimal within the vehicle's limits, keep out of zones and inside the field, and always leave a way to stop."""
     horizon_steps: Annotated[int, Field(ge=1, le=1000)] = 15
     """Steps looked ahead."""
     state_weight: tuple[NotNegative, ...] | None = None
@@ -284,6 +287,8 @@ class TeamTable(Table):
     """`random`: anywhere in the field, from the seed; `line`: side by side along the field's south edge."""
     start_m: tuple[Point, ...] | None = None
     """Start places `[[x, y], ...]`, one an agent, instead of `start`. [m]"""
+    separation_m: NotNegative = 0.0
+    """Distance that agents keep from each other (`control.limits = "optimised"` only); 0: they keep none. [m]"""
     groups: tuple[GroupTable, ...] = ()
     """Unequal agents."""
 

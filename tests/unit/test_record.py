@@ -206,3 +206,12 @@ def test_removing_a_record_leaves_what_is_not_of_it(written):
     assert [path.name for path in written.path.iterdir()] == ["notes.txt"]
     remove_record(written.path)
     assert (written.path / "notes.txt").exists()
+
+
+def test_a_record_from_before_there_were_events_reads_as_one_without(written):
+    digest = load_record(written.path).digest()
+    (written.path / "events.parquet").unlink()
+    old = load_record(written.path)
+    assert {name: len(values) for name, values in old.events.items()} == {"tick": 0, "agent": 0, "code": 0}
+    assert old.digest() == digest
+    assert old.summary()["n_fallbacks"] == 0
