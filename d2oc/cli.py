@@ -228,6 +228,7 @@ ROWS = (
     ("min_separation_m", "smallest separation", "m"),
     ("path_length_m", "path flown, whole team", "m"),
     ("top_speed_m_s", "top speed", "m/s"),
+    ("n_fallbacks", "steps flown on a fallback", ""),
     ("n_messages", "messages", ""),
     ("message_bytes", "bytes on air", "B"),
 )
@@ -450,6 +451,28 @@ def bench_transport(
     rows = measure(full=full, on_row=None if as_json else lambda row: print(line(row), flush=True))
     if as_json:
         _print_json({"rows": rows})
+
+
+@bench_app.command("stress")
+def bench_stress(
+    missions: Annotated[int, typer.Option(help="Seeded missions.", min=1)] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Fly narrow passages and crossing ways with limits inside the optimiser; exit code 1 if anything is breached."""
+    from d2oc.benchmarks.stress import Row, measure, total
+
+    def on_row(row: Row) -> None:
+        if not as_json:
+            print(", ".join(f"{key} {value}" for key, value in row.as_dict().items()), flush=True)
+
+    rows = measure(missions, on_row=on_row)
+    summed = total(rows)
+    if as_json:
+        _print_json({"rows": [row.as_dict() for row in rows], "total": summed})
+    else:
+        print("total:", ", ".join(f"{key} {value}" for key, value in summed.items()))
+    if summed["n_safe"] < len(rows):
+        raise typer.Exit(CHECK_FAILED)
 
 
 @bench_app.command("coverage")
