@@ -388,8 +388,3 @@ _LAYOUTS: dict[str, Callable[[np.random.Generator, int], Drawn]] = {
     "crossing": _crossing,
     "notched": _notched,
 }
-
-
-if __name__ == "__main__":
-    flown = measure(on_row=lambda row: print(row.as_dict(), flush=True))
-    print(total(flown))
