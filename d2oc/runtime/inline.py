@@ -76,8 +76,8 @@ class InlineRuntime:
     def __init__(self, setup: TeamSetup, bus: Bus, world: World | None = None) -> None:
         n_agents = len(setup.kind)
         self.motion: Motion = motion_arrays(setup.models)
-        self.law: Law = _law_arrays(setup.gains)
-        self.team: Team = _team_arrays(setup, self.motion)
+        self.law: Law = law_arrays(setup.gains)
+        self.team: Team = team_arrays(setup, self.motion)
         self.quantum = quantum_of(setup.weights, n_agents)
         self.tree: SampleTree = sample_tree(setup.points, setup.weights)
         weights = quantised(setup.weights, self.quantum)[self.tree.sample]
@@ -188,7 +188,8 @@ def locate_all(team: Team, motion: Motion) -> None:
         team.position[:, axis] = team.state[rows, motion.position_states[team.kind, axis]]
 
 
-def _law_arrays(gains: Sequence[Gains]) -> Law:
+def law_arrays(gains: Sequence[Gains]) -> Law:
+    """Pad the gains of all kinds into common arrays."""
     steps = max(len(g.state) for g in gains)
     m = max(g.state.shape[1] for g in gains)
     n = max(g.state.shape[2] for g in gains)
@@ -201,7 +202,8 @@ def _law_arrays(gains: Sequence[Gains]) -> Law:
     return Law(state_gain, goal_gain, np.array([len(g.state) for g in gains], np.int32))
 
 
-def _team_arrays(setup: TeamSetup, motion: Motion) -> Team:
+def team_arrays(setup: TeamSetup, motion: Motion) -> Team:
+    """The team at the start, before anything is located."""
     n_agents = len(setup.kind)
     state = np.zeros((n_agents, motion.A.shape[2]))
     for r, initial in enumerate(setup.initial_states):

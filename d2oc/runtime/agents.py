@@ -1,0 +1,235 @@
+"""The decentralised runtime: every agent holds what it knows and nothing else, and all it learns comes as bytes.
+
+Agents stand in *shards*, groups that share a process; a shard is given states and messages and gives commands and
+messages. Where the shards stand makes no difference to what the agents do: all in this process (`LocalHost`) or as Ray
+actors (`d2oc.runtime.ray_actors`). This module moves the world and carries the messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from d2oc.agent import Agent, AgentSetup, Ground, Observation, Report, ground_of, scratch_for
+from d2oc.arrays import Flags, Floats, Ints, Longs
+from d2oc.bus.radio import Radio
+from d2oc.control.d2oc import Law, Team
+from d2oc.control.weight_sharing import Mail
+from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
+from d2oc.vehicles.motion import Motion, motion_arrays
+from d2oc.world import World
+from d2oc.world.ideal import IdealWorld
+
+
+class Outcomes(NamedTuple):
+    """What K agents gave in one step, as plain arrays; ragged ones are ordered by agent."""
+
+    command: Floats
+    """Inputs for the step that begins, shape (K, m)."""
+    outboxes: list[list[bytes]]
+    goal: Floats
+    """Shape (K, 2). [m]"""
+    active: Flags
+    """Who acts in the step that begins."""
+    consumed: Floats
+    """Mass consumed in the step that ends."""
+    remaining: Longs
+    """Weight each believes to remain. [quanta]"""
+    consumption: tuple[Ints, Ints, Floats]
+    """Agent, sample and amount."""
+    heard: tuple[Ints, Ints, Ints, Ints]
+    """Sender, receiver, entries that were news, and bytes of every message taken in."""
+
+
+class Shard:
+    """Agents that share a process, and nothing else."""
+
+    def __init__(self, setups: Sequence[AgentSetup], ground: Ground) -> None:
+        scratch = scratch_for(ground)
+        self.agents = [Agent(setup, ground, scratch) for setup in setups]
+
+    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+        """Step all agents once; see `Agent.step`.
+
+        Parameters
+        ----------
+        tick : int
+            Steps flown so far.
+        state : ndarray, shape (K, n)
+            Where their vehicles are.
+        inboxes : sequence of sequences of bytes
+            What each has heard.
+        """
+        steps = [
+            agent.step(Observation(tick, x), inbox) for agent, x, inbox in zip(self.agents, state, inboxes, strict=True)
+        ]
+        reports = [step.report for step in steps]
+        return Outcomes(
+            command=np.array([step.command for step in steps]),
+            outboxes=[step.outbox for step in steps],
+            goal=np.array([report.goal for report in reports]),
+            active=np.array([report.active for report in reports]),
+            consumed=np.array([report.consumed for report in reports]),
+            remaining=np.array([report.remaining for report in reports], np.int64),
+            consumption=self._consumption(reports),
+            heard=self._heard(reports),
+        )
+
+    def _consumption(self, reports: Sequence[Report]) -> tuple[Ints, Ints, Floats]:
+        return (
+            self._repeated([len(report.samples) for report in reports]),
+            np.concatenate([report.samples for report in reports]),
+            np.concatenate([report.amounts for report in reports]),
+        )
+
+    def _heard(self, reports: Sequence[Report]) -> tuple[Ints, Ints, Ints, Ints]:
+        sender, entries, size = (np.concatenate([report.heard[i] for report in reports]) for i in range(3))
+        return sender, self._repeated([len(report.heard.sender) for report in reports]), entries, size
+
+    def _repeated(self, counts: Sequence[int]) -> Ints:
+        return np.repeat(np.array([agent.number for agent in self.agents], np.int32), counts)
+
+
+def joined(parts: Sequence[Outcomes]) -> Outcomes:
+    """Outcomes of shards that hold the agents in order."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def stacked(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def column(name: str, i: int) -> np.ndarray:
+        return np.concatenate([getattr(part, name)[i] for part in parts])
+
+    return Outcomes(
+        command=stacked("command"),
+        outboxes=[outbox for part in parts for outbox in part.outboxes],
+        goal=stacked("goal"),
+        active=stacked("active"),
+        consumed=stacked("consumed"),
+        remaining=stacked("remaining"),
+        consumption=(column("consumption", 0), column("consumption", 1), column("consumption", 2)),
+        heard=(column("heard", 0), column("heard", 1), column("heard", 2), column("heard", 3)),
+    )
+
+
+class Host(Protocol):
+    """Where the agents stand."""
+
+    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+        """Step every agent of the team once; see `Shard.step`."""
+
+    def close(self) -> None:
+        """Leave nothing running."""
+
+
+class LocalHost:
+    """All agents in this process, one after the other."""
+
+    def __init__(self, setups: Sequence[AgentSetup], ground: Ground) -> None:
+        self.shard = Shard(setups, ground)
+
+    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+        """Step every agent; see `Host`."""
+        return self.shard.step(tick, state, inboxes)
+
+    def close(self) -> None:
+        """Nothing to do; see `Host`."""
+
+
+class AgentsRuntime:
+    """Flies a team of agents: moves the world, carries messages, notes what agents report.
+
+    The arrays of `team` hold the outcome of the last step, `mail` the messages heard at its end.
+
+    Parameters
+    ----------
+    setup : TeamSetup
+        The team.
+    host : Host
+        Where its agents stand.
+    radio : Radio
+        What carries messages.
+    quantum : float
+        Unit of weights.
+    world : World, optional
+        What moves vehicles; default: their model equations.
+    """
+
+    def __init__(
+        self, setup: TeamSetup, host: Host, radio: Radio, quantum: float, world: World | None = None
+    ) -> None:
+        self.motion: Motion = motion_arrays(setup.models)
+        self.team: Team = team_arrays(setup, self.motion)
+        locate_all(self.team, self.motion)
+        self.mail = _mail(())
+        self._host = host
+        self._radio = radio
+        self._quantum = quantum
+        self._negligible = int(NEGLIGIBLE_WEIGHT / quantum)
+        self._world: World = world or IdealWorld(self.motion, self.team.kind)
+        self._now = self._step_agents(0)
+
+    def step(self, k: int) -> None:
+        """Fly step k of the mission."""
+        team, decided = self.team, self._now
+        team.input[:], team.goal[:], team.active[:] = decided.command, decided.goal, decided.active
+        self._world.advance(k, team.state, team.input, team.active)
+        locate_all(team, self.motion)
+        self._now = self._step_agents(k + 1)
+        team.consumed[:] = self._now.consumed
+        self.mail = _mail(self._now.heard)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nobody has anything left to treat, as far as each knows."""
+        return bool((self._now.remaining <= self._negligible).all())
+
+    @property
+    def believed_remaining(self) -> Floats:
+        """Remaining weight each agent believes in, shape (L,)."""
+        return np.asarray(self._now.remaining * self._quantum)
+
+    def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
+        """What was consumed in the last step, which must be k: agent, sample and amount, ordered by agent."""
+        return self._now.consumption
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._host.close()
+
+    def _step_agents(self, tick: int) -> Outcomes:
+        outcomes = self._host.step(tick, self.team.state, self._radio.deliver(tick))
+        self._radio.post(tick, self.team.position, outcomes.outboxes)
+        return outcomes
+
+
+def _mail(heard: tuple[Ints, ...]) -> Mail:
+    columns = heard or (np.empty(0, np.int32),) * 4
+    return Mail(*columns, np.array([len(columns[0])], np.int32))
+
+
+def ground_of_team(setup: TeamSetup) -> Ground:
+    """What the team is to treat."""
+    return ground_of(setup.points, setup.weights, len(setup.kind))
+
+
+def agent_setups(setup: TeamSetup, quantum: float, time_step: float, message_limit: int) -> list[AgentSetup]:
+    """What each agent of a team knows of itself before take-off."""
+    law, motion = law_arrays(setup.gains), motion_arrays(setup.models)
+    return [
+        AgentSetup(
+            number=r,
+            n_steps=int(setup.n_steps[r]),
+            alpha=float(setup.alpha[r]),
+            law=Law(*(gains[[kind]] for gains in law)),
+            position_states=(int(motion.position_states[kind, 0]), int(motion.position_states[kind, 1])),
+            time_step=time_step,
+            negligible=int(NEGLIGIBLE_WEIGHT / quantum),
+            give_way=setup.give_way,
+            message_limit_bytes=message_limit,
+        )
+        for r, kind in enumerate(setup.kind)
+    ]
