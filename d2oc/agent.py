@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
@@ -44,6 +45,10 @@ TOLD_LOGS = 32
 """Logs of which one message says how much is known; a larger team takes turns."""
 ROW_INTERVAL_TICKS = 5
 """A piece of a whole known log, asked for or not, is sent this often."""
+EAGER_LOGS = 16
+"""Up to this many known logs, news is passed on at once."""
+PIECE_BYTES = 200
+"""Size of such a piece."""
 HEAD_BYTES = 72
 """At most, for a message without `known` and `runs`."""
 KNOWN_BYTES = 10
@@ -169,6 +174,28 @@ Spans = dict[int, list[tuple[int, int]]]
 """Batches of some logs, by row: first and end of each run."""
 
 
+class _Memory(msgspec.Struct):
+    """All that an agent remembers; its belief follows from the logs."""
+
+    names: list[int]
+    """Of the logs, by row."""
+    version: list[int]
+    counts: bytes
+    """Entries of each batch, int32, log by log."""
+    slots: bytes
+    """int32."""
+    amounts: bytes
+    """float64."""
+    active: bool
+    reach: float
+    before: tuple[float, float] | None
+    neighbours: dict[int, Neighbour]
+    settled: list[int]
+    sent: Spans
+    row_turn: tuple[int, int]
+    refused: dict[str, int]
+
+
 @dataclass
 class _Parcel:
     """What goes into one message."""
@@ -252,8 +279,7 @@ class Agent:
         team.state[0] = observation.state
         team.position[0] = observation.state[list(self._setup.position_states)]
         on_air = k <= self._setup.n_steps
-        lacking: dict[int, int] = {}
-        heard = self._hear(inbox if on_air else (), lacking)
+        heard, lacking = self._hear(inbox if on_air else ())
         ahead = self._ahead(k)
         if was_active:
             self._make_room(k, 0)
@@ -274,32 +300,78 @@ class Agent:
         )
         return Outcome(team.input[0].copy(), outbox, report)
 
+    # Remembering
+
+    def snapshot(self) -> bytes:
+        """All that the agent remembers, as plain data."""
+        team, version = self._team, self._belief.version[0, : len(self._names)]
+        entry = np.concatenate([self._entry_numbers(row, 0, int(n)) for row, n in enumerate(version)])
+        counts = np.concatenate([self._logs.length[row, :n] for row, n in enumerate(version)])
+        return msgspec.msgpack.encode(
+            _Memory(
+                names=self._names,
+                version=version.tolist(),
+                counts=counts.tobytes(),
+                slots=self._logs.slot[entry].tobytes(),
+                amounts=self._logs.amount[entry].tobytes(),
+                active=bool(team.active[0]),
+                reach=float(team.reach[0]),
+                before=None if self._before is None else _pair(self._before),
+                neighbours=self._neighbours,
+                settled=self._settled[: len(self._names)].tolist(),
+                sent=self._sent,
+                row_turn=self._row_turn,
+                refused={reason.name: count for reason, count in self.refused.items()},
+            )
+        )
+
+    def restore(self, memory: bytes) -> None:
+        """Remember what `snapshot` gave, as if nothing had happened since; only for an agent that has not flown yet."""
+        kept = msgspec.msgpack.decode(memory, type=_Memory)
+        for name in kept.names[1:]:
+            self._new_row(name)
+        self._restore_logs(kept)
+        self._team.active[0], self._team.reach[0] = kept.active, kept.reach
+        self._before = None if kept.before is None else np.array(kept.before)
+        self._neighbours, self._sent, self._row_turn = kept.neighbours, kept.sent, kept.row_turn
+        self._settled = _padded(np.array([kept.settled], np.int32), self._belief.version.shape)[0]
+        self.refused = {Refused[name]: count for name, count in kept.refused.items()}
+
+    def _restore_logs(self, kept: _Memory) -> None:
+        counts, slots = np.frombuffer(kept.counts, np.int32), np.frombuffer(kept.slots, np.int32)
+        self._make_room(max(kept.version), len(slots))
+        begin = np.cumsum(counts, dtype=np.int64) - counts
+        ends = np.cumsum(kept.version).tolist()
+        for row, (n, end) in enumerate(zip(kept.version, ends, strict=True)):
+            self._logs.length[row, :n] = counts[end - n : end]
+            self._logs.first[row, :n] = begin[end - n : end]
+        self._logs.slot[: len(slots)] = slots
+        self._logs.amount[: len(slots)] = np.frombuffer(kept.amounts)
+        self._logs.used[0] = len(slots)
+        known = _padded(np.array([kept.version], np.int32), self._belief.version.shape)[0]
+        learn(self._tree, self._belief, self._logs, 0, known, self._ground.quantum)
+
     # Hearing
 
-    def _hear(self, inbox: Sequence[bytes], lacking: dict[int, int]) -> Heard:
-        """Take in messages; `lacking` receives the first batch that somebody lacks of each log, by row."""
-        rows = []
+    def _hear(self, inbox: Sequence[bytes]) -> tuple[Heard, dict[int, tuple[int, int]]]:
+        """Take in messages; also what others lack of each log, by row."""
+        rows, messages = [], []
         for data in inbox:
-            taken = self._take(data, lacking)
-            if isinstance(taken, Refused):
-                self.refused[taken] += 1
-            else:
-                rows.append((*taken, len(data)))
-        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T)
+            message = self._read(data)
+            entries = message if isinstance(message, Refused) else self._learn(message.runs)
+            if isinstance(message, Refused) or isinstance(entries, Refused):
+                self.refused[message if isinstance(message, Refused) else Refused.MALFORMED] += 1
+                continue
+            self._note(message)
+            messages.append(message)
+            rows.append((message.sender, entries, len(data)))
+        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(messages)
 
-    def _take(self, data: bytes, lacking: dict[int, int]) -> tuple[int, int] | Refused:
-        """Sender of a message, and how many of its entries were news."""
+    def _read(self, data: bytes) -> Message | Refused:
         message = decode(data)
-        if isinstance(message, Refused):
-            return message
-        if message.sender == self.number and message.epoch >= self._setup.epoch:
+        if isinstance(message, Message) and message.sender == self.number and message.epoch >= self._setup.epoch:
             return Refused.OWN
-        entries = self._learn(message.runs)
-        if isinstance(entries, Refused):
-            return entries
-        self._note(message)
-        self._compare(message, lacking)
-        return message.sender, entries
+        return message
 
     def _note(self, message: Message) -> None:
         """Remember what a neighbour says of itself, if it is news."""
@@ -309,15 +381,25 @@ class Agent:
                 message.epoch, message.tick, message.position_m, message.velocity_m_s, message.alpha, message.active
             )
 
-    def _compare(self, message: Message, lacking: dict[int, int]) -> None:
-        """Note what the sender lacked although it was known here one tick ago: younger news is still on its way."""
-        low = bisect_left(self._sorted, message.known_from)
-        high = bisect_left(self._sorted, message.known_until)
-        for name in self._sorted[low:high]:
-            row = self._rows[name]
-            known = message.known.get(name, 0)
-            if row < len(self._settled) and known < self._settled[row]:
-                lacking[row] = min(known, lacking.get(row, known))
+    def _lacking(self, messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
+        """First batch somebody lacks of each log, and the end of what to tell, by row.
+
+        What was learned just now may be on its way to the others as well: a large team waits a tick to see.
+        """
+        until = self._belief.version[0].copy()
+        if len(self._rows) > EAGER_LOGS:
+            until = _padded(self._settled[None], (1, len(until)))[0]
+        until[0] = self._settled[0]
+        lacking: dict[int, tuple[int, int]] = {}
+        for message in messages:
+            low = bisect_left(self._sorted, message.known_from)
+            high = bisect_left(self._sorted, message.known_until)
+            for name in self._sorted[low:high]:
+                row = self._rows[name]
+                known = message.known.get(name, 0)
+                if known < until[row]:
+                    lacking[row] = (min(known, lacking.get(row, (known,))[0]), int(until[row]))
+        return lacking
 
     def _learn(self, runs: Sequence[Run]) -> int | Refused:
         """Book what others consumed; returns how many entries were news."""
@@ -393,7 +475,7 @@ class Agent:
 
     # Speaking
 
-    def _message(self, k: int, lacking: Mapping[int, int]) -> bytes:
+    def _message(self, k: int, lacking: Mapping[int, tuple[int, int]]) -> bytes:
         setup, position = self._setup, self._team.position[0]
         velocity = np.zeros(2) if self._before is None else (position - self._before) / setup.time_step
         known_from, known_until, known = self._told(k)
@@ -414,7 +496,7 @@ class Agent:
         known = {name: int(version[self._rows[name]]) for name in names[low:high]}
         return names[low] if low else 0, names[high] if high < len(names) else END_OF_LOGS, known
 
-    def _runs(self, k: int, lacking: Mapping[int, int], room: int) -> list[Run]:
+    def _runs(self, k: int, lacking: Mapping[int, tuple[int, int]], room: int) -> list[Run]:
         """Own news first, then what others lack, then a piece of a whole log."""
         parcel = _Parcel(room, [], {})
         self._send(0, int(self._settled[0]), int(self._belief.version[0, 0]), parcel)
@@ -422,7 +504,8 @@ class Agent:
         for name in (*self._sorted[turn:], *self._sorted[:turn]):  # each begins elsewhere: many speak, few repeat
             row = self._rows[name]
             if row in lacking:
-                self._send(row, self._not_on_its_way(row, lacking[row]), int(self._settled[row]), parcel)
+                first, until = lacking[row]
+                self._send(row, self._not_on_its_way(row, first), until, parcel)
         if (k + self.number) % ROW_INTERVAL_TICKS == 0:
             self._send_whole(parcel)
         self._sent = parcel.sent
@@ -440,6 +523,7 @@ class Agent:
         row %= len(self._rows)
         until = int(self._belief.version[0, row])
         if row not in parcel.sent:
+            parcel.room = min(parcel.room, PIECE_BYTES)
             first += self._send(row, first, until, parcel)
             self._row_turn = (row, first) if first < until else (row + 1, 0)
         else:

@@ -2,8 +2,8 @@ r"""What agents say to each other: one message an agent and tick, to whoever hea
 
 A message is a MessagePack array behind which stands the CRC-32 of its bytes (4 bytes, little-endian); docs/swarm.md
 describes every field. Consumption travels as *runs*: batches of one log, one a step, without a gap. A log belongs to
-one life of one agent: an agent that restarts without its memory counts its boot *epoch* up and begins a new log, so that
-what it consumed before is neither lost nor counted twice.
+one life of one agent: an agent that restarts without its memory counts its boot *epoch* up and begins a new log, so
+that what it consumed before is neither lost nor counted twice.
 
 Nothing that comes over the air is trusted: `decode` never raises, it says why it refuses.
 """

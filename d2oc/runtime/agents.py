@@ -7,6 +7,7 @@ actors (`d2oc.runtime.ray_actors`). This module moves the world and carries the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -16,7 +17,7 @@ from d2oc.agent import Agent, AgentSetup, Ground, Observation, Report, ground_of
 from d2oc.arrays import Flags, Floats, Ints, Longs
 from d2oc.bus.radio import Radio
 from d2oc.control.d2oc import Law, Team
-from d2oc.control.weight_sharing import Mail
+from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
@@ -76,6 +77,19 @@ class Shard:
             consumption=self._consumption(reports),
             heard=self._heard(reports),
         )
+
+    def pid(self) -> int:
+        """Process it stands in."""
+        return os.getpid()
+
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `Agent.snapshot`."""
+        return [agent.snapshot() for agent in self.agents]
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give every agent the memory of a snapshot."""
+        for agent, memory in zip(self.agents, memories, strict=True):
+            agent.restore(memory)
 
     def _consumption(self, reports: Sequence[Report]) -> tuple[Ints, Ints, Floats]:
         return (
@@ -158,13 +172,11 @@ class AgentsRuntime:
         What moves vehicles; default: their model equations.
     """
 
-    def __init__(
-        self, setup: TeamSetup, host: Host, radio: Radio, quantum: float, world: World | None = None
-    ) -> None:
+    def __init__(self, setup: TeamSetup, host: Host, radio: Radio, quantum: float, world: World | None = None) -> None:
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
         locate_all(self.team, self.motion)
-        self.mail = _mail(())
+        self.mail = empty_mail(0)
         self._host = host
         self._radio = radio
         self._quantum = quantum
@@ -180,7 +192,8 @@ class AgentsRuntime:
         locate_all(team, self.motion)
         self._now = self._step_agents(k + 1)
         team.consumed[:] = self._now.consumed
-        self.mail = _mail(self._now.heard)
+        sender, receiver, entries, size = self._now.heard
+        self.mail = Mail(sender, receiver, entries, size, np.array([len(sender)], np.int32))
 
     @property
     def finished(self) -> bool:
@@ -206,11 +219,6 @@ class AgentsRuntime:
         return outcomes
 
 
-def _mail(heard: tuple[Ints, ...]) -> Mail:
-    columns = heard or (np.empty(0, np.int32),) * 4
-    return Mail(*columns, np.array([len(columns[0])], np.int32))
-
-
 def ground_of_team(setup: TeamSetup) -> Ground:
     """What the team is to treat."""
     return ground_of(setup.points, setup.weights, len(setup.kind))
@@ -224,7 +232,7 @@ def agent_setups(setup: TeamSetup, quantum: float, time_step: float, message_lim
             number=r,
             n_steps=int(setup.n_steps[r]),
             alpha=float(setup.alpha[r]),
-            law=Law(*(gains[[kind]] for gains in law)),
+            law=Law(law.state_gain[[kind]], law.goal_gain[[kind]], law.length[[kind]]),
             position_states=(int(motion.position_states[kind, 0]), int(motion.position_states[kind, 1])),
             time_step=time_step,
             negligible=int(NEGLIGIBLE_WEIGHT / quantum),

@@ -1,0 +1,176 @@
+"""The agents of a team as Ray actors: one process an agent, or one a shard of agents; the same agents either way.
+
+The only module that imports Ray. The team moves in lock-step: one call an actor and tick, all under way at once. Samples
+and tree lie once in Ray's object store, where every actor of a machine reads them in place.
+
+An actor that dies is replaced. Agents do nothing but answer to what they are given, so the replacement gets the last
+snapshot of their memory and then everything they were given since, and stands where the lost one stood; nobody else
+notices, and the record is the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from d2oc.agent import AgentSetup, Ground
+from d2oc.arrays import Floats
+from d2oc.errors import MissingExtraError, RuntimeUnavailableError
+from d2oc.runtime.agents import Outcomes, Shard, joined
+
+MOST_SINGLE_AGENTS = 16
+"""Teams up to this size get one actor an agent, larger ones one shard a processor."""
+SNAPSHOT_TICKS = 50
+"""The memory of all agents is kept this often."""
+PATIENCE_S = 120.0
+"""An actor that has not answered for so long is held for dead. [s]"""
+OBJECT_STORE_BYTES = 80_000_000
+"""Ray refuses less than 75 MB."""
+
+
+class RayHost:
+    """Agents in Ray actors; see `d2oc.runtime.agents.Host`.
+
+    Parameters
+    ----------
+    setups : sequence of AgentSetup
+        The agents.
+    ground : Ground
+        What is to be treated.
+    agents_per_actor : int, optional
+        Agents that share a process; default: 1 up to 16 agents, then as many as make one actor a processor.
+    address : str, optional
+        Cluster to use; default: a local one, started and stopped here.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    RuntimeUnavailableError
+        If the cluster does not answer.
+    """
+
+    def __init__(
+        self,
+        setups: Sequence[AgentSetup],
+        ground: Ground,
+        agents_per_actor: int | None = None,
+        address: str | None = None,
+    ) -> None:
+        self._ray = _imported()
+        n_bytes = sum(np.asarray(array).nbytes for array in (*ground.tree[:-1], ground.weights, ground.slot))
+        size = agents_per_actor or default_agents_per_actor(len(setups))
+        self._shards = [slice(first, min(first + size, len(setups))) for first in range(0, len(setups), size)]
+        self._setups = setups
+        self._mine = not self._ray.is_initialized()
+        if self._mine:
+            self._connect(address, OBJECT_STORE_BYTES + 2 * n_bytes, len(self._shards))
+        self._actor_class = self._ray.remote(num_cpus=0, max_restarts=0)(Shard)
+        self._ground = self._ray.put(ground)
+        self._actors = [self._started(shard) for shard in self._shards]
+        self._memories: list[list[bytes] | None] = [None] * len(self._shards)
+        self._given: list[tuple[int, Floats, Sequence[Sequence[bytes]]]] = []
+        self.n_replaced = 0
+        """Actors lost and replaced so far."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Process of every actor."""
+        return [int(pid) for pid in self._ray.get([actor.pid.remote() for actor in self._actors])]
+
+    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+        """Step every agent once, all actors at the same time; see `d2oc.runtime.agents.Shard.step`."""
+        if len(self._given) >= SNAPSHOT_TICKS:
+            self._keep()
+        self._given.append((tick, state.copy(), inboxes))
+        calls = [self._call(i, *self._given[-1]) for i in range(len(self._actors))]
+        return joined([self._answer(i, call) for i, call in enumerate(calls)])
+
+    def close(self) -> None:
+        """Stop the actors, and the local cluster if it was started here."""
+        for actor in self._actors:
+            self._ray.kill(actor)
+        if self._mine:
+            self._ray.shutdown()
+
+    def _connect(self, address: str | None, object_store_bytes: int, n_actors: int) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        local: dict[str, Any] = {
+            "include_dashboard": False,
+            "object_store_memory": object_store_bytes,
+            "num_cpus": min(n_actors, _processors()),
+            "_node_ip_address": "127.0.0.1",  # Ray listens on all interfaces otherwise
+        }
+        try:
+            self._ray.init(address=address or "local", **quiet, **({} if address else local))
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RuntimeUnavailableError(f"no Ray cluster answers at {address or 'this machine'}: {reason}") from None
+
+    def _started(self, shard: slice) -> Any:
+        return self._actor_class.remote(self._setups[shard], self._ground)
+
+    def _call(self, i: int, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Any:
+        return self._actors[i].step.remote(tick, state[self._shards[i]], inboxes[self._shards[i]])
+
+    def _answer(self, i: int, call: Any) -> Any:
+        """Result of a call to actor i, by a replacement if it is lost."""
+        try:
+            return self._ray.get(call, timeout=PATIENCE_S)
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+            return self._replace(i)
+
+    def _replace(self, i: int) -> Any:
+        """Start actor i anew from its last snapshot, and give it all it was given since; returns its last answer."""
+        self._ray.kill(self._actors[i])
+        self.n_replaced += 1
+        actor = self._actors[i] = self._started(self._shards[i])
+        if (memories := self._memories[i]) is not None:
+            actor.restore.remote(memories)
+        calls = [self._call(i, *given) for given in self._given]
+        return self._ray.get(calls)[-1]
+
+    def _keep(self) -> None:
+        """Keep the memory of all agents; what they were given before is not needed any more."""
+        calls = [actor.snapshot.remote() for actor in self._actors]
+        for i, call in enumerate(calls):
+            try:
+                memories = self._ray.get(call, timeout=PATIENCE_S)
+            except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+                self._replace(i)
+                memories = self._ray.get(self._actors[i].snapshot.remote())
+            self._memories[i] = memories
+        self._given.clear()
+
+
+def default_agents_per_actor(n_agents: int) -> int:
+    """One agent an actor in small teams; then one actor a processor."""
+    return 1 if n_agents <= MOST_SINGLE_AGENTS else -(-n_agents // _processors())
+
+
+def installed() -> bool:
+    """Whether Ray can be imported."""
+    from importlib.util import find_spec
+
+    return find_spec("ray") is not None
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _imported() -> Any:
+    """Ray, told beforehand to be quiet and to leave `uv run` alone."""
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DISABLE_MEMORY_MONITOR", "1")
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("the runtime 'ray'", "ray") from None
+    return ray
