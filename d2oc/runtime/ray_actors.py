@@ -1,7 +1,7 @@
 """The agents of a team as Ray actors: one process an agent, or one a shard of agents; the same agents either way.
 
-The only module that imports Ray. The team moves in lock-step: one call an actor and tick, all under way at once. Samples
-and tree lie once in Ray's object store, where every actor of a machine reads them in place.
+The only module that imports Ray. The team moves in lock-step: one call an actor and tick, all under way at once.
+Samples and tree lie once in Ray's object store, where every actor of a machine reads them in place.
 
 An actor that dies is replaced. Agents do nothing but answer to what they are given, so the replacement gets the last
 snapshot of their memory and then everything they were given since, and stands where the lost one stood; nobody else
@@ -61,7 +61,7 @@ class RayHost:
         agents_per_actor: int | None = None,
         address: str | None = None,
     ) -> None:
-        self._ray = _imported()
+        self._ray = _imported(local=address is None)
         n_bytes = sum(np.asarray(array).nbytes for array in (*ground.tree[:-1], ground.weights, ground.slot))
         size = agents_per_actor or default_agents_per_actor(len(setups))
         self._shards = [slice(first, min(first + size, len(setups))) for first in range(0, len(setups), size)]
@@ -163,12 +163,21 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _imported() -> Any:
-    """Ray, told beforehand to be quiet and to leave `uv run` alone."""
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DISABLE_MEMORY_MONITOR", "1")
+ENVIRONMENT = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would build the environment anew for every job
+    "RAY_AUTH_MODE": "token",  # whoever cannot read this user's token cannot talk to the cluster
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default warns
+}
+"""Must be set before Ray is imported; what the user has set stays."""
+
+
+def _imported(local: bool) -> Any:
+    """Ray, told beforehand how to behave."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if local:  # the switch that makes Ray listen on the loopback interface only works everywhere despite its name
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
