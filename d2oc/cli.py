@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -49,20 +50,45 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on
 
 def main() -> None:
     """Entry point: no traceback ever reaches a user."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command line; every end of it, expected or not, becomes an exit code and at most one sentence."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     except D2ocError as error:
         _say(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away
-        sys.exit(0)
+        return BAD_INPUT
+    except (BrokenPipeError, SystemExit):  # the reader of our output went away; typer makes an exit of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except KeyboardInterrupt:
         _say("interrupted")
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except OSError as error:
+        _say(f"error: {error.filename or 'a file'}: cannot be read or written ({error.strerror or error})")
+        return BAD_INPUT
     except Exception as error:
+        if hasattr(error, "format_message"):  # of click, which newer typers carry inside: it has no public name
+            return _explain_usage(error)
         _say(f"error: a fault of this program, not of your input: {error!r}; details are in {_save_traceback()}")
-        sys.exit(BUG)
+        return BUG
+    return code if isinstance(code, int) else 0
+
+
+def _explain_usage(error: Any) -> int:
+    """One sentence on a command line that cannot be; the help text when it is empty."""
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message, end="")  # nothing, where typer has printed it already
+        return BAD_INPUT
+    context = getattr(error, "ctx", None)
+    command = context.command_path.removeprefix("python -m ") if context is not None else "d2oc"
+    message = " ".join(message.split()).rstrip(".")
+    _say(f"error: {message}{'' if message.endswith('?') else ';'} see `{command} --help`")
+    return BAD_INPUT
 
 
 def _save_traceback() -> str:
@@ -106,9 +132,9 @@ def run(
     from d2oc.scenario import load_scenario
 
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
-    folder = _run_folder(loaded, out, overwrite)
+    folder = out or _run_folder(loaded)
     with _progress(loaded.name, silent=quiet or as_json) as on_progress:
-        record = simulate(loaded, out=folder, on_progress=on_progress)
+        record = simulate(loaded, out=folder, overwrite=overwrite, on_progress=on_progress)
     summary = _summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:
@@ -121,13 +147,8 @@ def run(
         raise typer.Exit(INTERRUPTED)
 
 
-def _run_folder(scenario: Scenario, out: Path | None, overwrite: bool) -> Path:
-    from d2oc.record import remove_record
-
-    if out is not None:
-        if overwrite:
-            remove_record(out)
-        return out
+def _run_folder(scenario: Scenario) -> Path:
+    """Folder of a run that asks for none: named after scenario and seed, numbered when that exists."""
     base = Path("runs") / f"{_as_file_name(scenario.name)}-seed{scenario.seed}"
     folder, number = base, 2
     while folder.exists():
@@ -168,6 +189,11 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if _is_first():
+        _say("first run on this machine: compiling takes about half a minute")
+    if not console.is_terminal:
+        yield None
+        return
     bar = Progress(
         TextColumn(name), BarColumn(), TextColumn("step {task.completed:.0f}"),
         TimeRemainingColumn(), TextColumn("{task.fields[left]}"), console=console, transient=True,
@@ -181,8 +207,6 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
         left = f"{100 * progress.remaining_weight:.0f} % untreated"
         bar.update(task, completed=progress.step, total=progress.n_steps, left=left)
 
-    if _is_first():
-        _say("first run on this machine: compiling takes about half a minute")
     try:
         yield on_progress
     finally:
@@ -264,9 +288,9 @@ def scenarios(context: typer.Context, as_json: AsJson = False) -> None:
 @scenarios_app.command()
 def show(name: Annotated[str, typer.Argument(help="Name of a shipped scenario.")]) -> None:
     """Print a scenario as TOML: a commented file to start your own from."""
-    from d2oc.scenario.catalogue import shipped_path
+    from d2oc.scenario.catalogue import shipped_text
 
-    print(shipped_path(name).read_text(encoding="utf-8"), end="")
+    print(shipped_text(name), end="")
 
 
 @app.command()

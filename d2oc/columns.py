@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ Columns = dict[str, NDArray[Any]]
 
 COMPRESSION = "zstd(3)"
 MARK = b"PAR1"
+SMALLEST = 12
+"""Both marks and the length of the footer. [byte]"""
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -27,6 +31,11 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         File to write; first under a temporary name, then renamed.
     columns : mapping of str to ndarray
         Columns of equal length: integers, floats or booleans.
+
+    Raises
+    ------
+    RecordError
+        If the disk refuses.
     """
     from arro3.core import Array, Table
     from arro3.io import write_parquet
@@ -34,8 +43,29 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     table = Table.from_pydict({name: _arrow(Array, values) for name, values in columns.items()})
     encoding: Any = {name: _encoding(values) for name, values in columns.items() if values.dtype != np.bool_}
     unfinished = path.with_name(path.name + ".unfinished")
-    write_parquet(table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False)
-    os.replace(unfinished, path)
+    try:
+        with _silent_panics():
+            write_parquet(
+                table, str(unfinished), compression=COMPRESSION, column_encoding=encoding, dictionary_enabled=False
+            )
+        os.replace(unfinished, path)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a full disk makes the Rust library panic, which is no Exception
+        _remove(unfinished)
+        raise RecordError(f"{path}: cannot be written ({_reason(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for what went wrong, out of what the Rust library makes of it."""
+    text = str(error).partition("\n")[0]
+    quoted = re.search(r'message: "([^"]+)"', text)
+    return quoted[1] if quoted else text
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def read_columns(path: Path) -> Columns:
@@ -51,7 +81,8 @@ def read_columns(path: Path) -> Columns:
 
     _require_parquet(path)
     try:
-        table = Table.from_arrow(read_parquet(str(path)))
+        with _silent_panics():
+            table = Table.from_arrow(read_parquet(str(path)))
         return {name: _numpy(table, name) for name in table.column_names}
     except (KeyboardInterrupt, SystemExit):
         raise
@@ -59,18 +90,36 @@ def read_columns(path: Path) -> Columns:
         raise RecordError(f"{path}: not a readable Parquet file ({error})") from None
 
 
+@contextmanager
+def _silent_panics() -> Iterator[None]:
+    """Keep the Rust library from printing its own traceback of a damaged file to file descriptor 2."""
+    try:
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no standard error
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
 def _require_parquet(path: Path) -> None:
     """Look for the mark at both ends: a file that was cut short lacks the last one."""
     try:
         with path.open("rb") as file:
             first = file.read(4)
-            file.seek(-min(8, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            last = file.read()[-4:]
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 4))
+            last = file.read()
     except FileNotFoundError:
         raise RecordError(f"{path}: no such file; the record is not whole") from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror})") from None
-    if first != MARK or last != MARK:
+    if first != MARK or last != MARK or size < SMALLEST:
         raise RecordError(f"{path}: not a Parquet file, or cut short")
 
 

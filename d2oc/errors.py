@@ -6,6 +6,7 @@
     ├── ScenarioError         a scenario file, key or value
     ├── FieldError            a boundary or no-fly zone
     ├── DensityError          a reference density or its data file
+    ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
@@ -22,6 +23,7 @@ __all__ = [
     "RecordError",
     "RuntimeUnavailableError",
     "ScenarioError",
+    "TransportError",
     "UnstableLoopError",
 ]
 
@@ -40,6 +42,10 @@ class FieldError(D2ocError):
 
 class DensityError(D2ocError):
     """A reference density, or the data file behind it, cannot be used."""
+
+
+class TransportError(D2ocError):
+    """Sites, capacities or masses between which no transport can be computed."""
 
 
 class UnstableLoopError(D2ocError):

@@ -82,9 +82,13 @@ class Field:
 
     @classmethod
     def from_table(cls, table: FieldTable) -> Field:
-        """Field of a scenario's `[field]` table: a rectangle at the origin or a polygon."""
-        zones = tuple(NoFlyZone(zone.name, _as_ring(zone.boundary_m)) for zone in table.no_fly_zones)
-        return cls(_boundary_of(table), zones)
+        """Field of a scenario's `[field]` table: a rectangle at the origin or a polygon; mistakes name the key."""
+        boundary = _checked_ring(_boundary_of(table), "field.boundary_m")
+        zones = [
+            NoFlyZone(zone.name, _checked_ring(zone.boundary_m, f"field.no_fly_zones[{i}].boundary_m ('{zone.name}')"))
+            for i, zone in enumerate(table.no_fly_zones)
+        ]
+        return cls(boundary, tuple(zones))
 
     @property
     def bounds(self) -> Bounds:
@@ -98,6 +102,10 @@ class Field:
         if not self.no_fly_zones:
             return ring_area(self.boundary)
         return _area_outside(self.boundary, [zone.boundary for zone in self.no_fly_zones])
+
+    def area_within(self, ring: Floats) -> float:
+        """Area of the part of a polygon, shape (v, 2), that is inside the boundary. [m^2]"""
+        return ring_area(ring) - _area_outside(ring, [self.boundary])
 
     def contains(self, points: ArrayLike) -> Bools:
         """Whether points may be treated: in the boundary and in no zone.

@@ -44,6 +44,8 @@ def summarise(record: Record) -> dict[str, Any]:
         "remaining_weight": remaining_weight(record),
         "doubly_covered_weight": doubly_covered_weight(record),
         "ergodic_metric": ergodic_metric(record),
+        "planned_workload_gini": gini(planned_work(record)),
+        "workload_gini": gini(work_done(record)),
         "min_separation_m": min_separation(record),
         "path_length_m": float(path_lengths(record).sum()),
         "longest_path_m": float(path_lengths(record).max()),
@@ -123,6 +125,32 @@ def remaining_weight(record: Record) -> float:
 def doubly_covered_weight(record: Record) -> float:
     """Mass consumed beyond a sample's weight, by agents that did not know of each other."""
     return float(np.maximum(0.0, consumed_by_sample(record) - record.samples["weight"]).sum())
+
+
+def planned_work(record: Record) -> Floats:
+    """Mass each agent has the capacity for in its operation time, shape (L,)."""
+    return np.array([agent.alpha * agent.n_steps for agent in record.header.agents])
+
+
+def work_done(record: Record) -> Floats:
+    """Mass each agent consumed, shape (L,)."""
+    consumption = record.consumption
+    done = np.bincount(consumption["agent"], consumption["amount"], record.header.n_agents)
+    return done.astype(np.float64)
+
+
+def gini(work: Floats) -> float:
+    r"""Gini coefficient :math:`\sum_{ij} |x_i - x_j| / (2 n \sum_i x_i)`: 0 when all do the same.
+
+    References
+    ----------
+    .. [1] C. Gini, Variabilita e mutabilita, 1912.
+    """
+    ordered = np.sort(work)
+    n, total = len(work), work.sum()
+    if total <= 0:
+        return 0.0
+    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
 
 
 def ergodic_metric(record: Record) -> float | None:

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
+from d2oc.arrays import Floats
 from d2oc.bus.perfect import PerfectBus
+from d2oc.control.assigned_law import AssignedLaw
 from d2oc.control.controller import Controller
 from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
-from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick
+from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
+from d2oc.vehicles.linear import top_speed_of
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -39,6 +42,7 @@ def simulate(
     scenario: Scenario,
     *,
     out: str | Path | None = None,
+    overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Record:
     """Fly a mission.
@@ -49,6 +53,8 @@ def simulate(
         What `load_scenario` gives.
     out : str or Path, optional
         Run folder, written as the mission goes; None keeps the record in memory.
+    overwrite : bool
+        Replace a record that stands there, once it is certain that the scenario can be flown.
     on_progress : callable, optional
         Called now and then while the mission runs.
 
@@ -69,6 +75,8 @@ def simulate(
     setup = _team_setup(scenario, field, samples, kinds)
     header = _header(scenario, field, samples, setup)
     folder = None if out is None else Path(out)
+    if folder is not None and overwrite:
+        remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
     runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
     mission = _Mission(runtime, writer, header.n_steps, on_progress)
@@ -141,14 +149,27 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
         give_way=scenario.mission.give_way,
-        controller=_controller(scenario, kinds),
+        controller=_controller(scenario, kinds, starts),
     )
 
 
-def _controller(scenario: Scenario, kinds: Sequence[Kind]) -> Controller | None:
+def _assigned_law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> AssignedLaw:
+    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
+    time_step = scenario.mission.time_step_s
+    return AssignedLaw(
+        starts,
+        np.array([kind.n_steps for kind in agents], np.int32),
+        np.array([kind.alpha for kind in agents]),
+        scenario.radio.comm_range_m,
+        np.array([top_speed_of(kind.model) * time_step for kind in agents]),
+        max(1, round(scenario.assignment.refresh_interval_s / time_step)),
+    )
+
+
+def _controller(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
     """What steers the team; None for the published law."""
     if scenario.control.law == "closed-form":
-        return None
+        return None if scenario.assignment.method == "none" else _assigned_law(scenario, kinds, starts)
     agents = [kind for kind in kinds for _ in range(kind.n_agents)]
     flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
     n_steps = np.array([kind.n_steps for kind in agents], np.int32)

@@ -34,6 +34,14 @@ FLUSH_INTERVAL_S = 0.5
 TABLES = ("consumption", "messages", "trajectory")
 """Tables that grow; `trajectory` is written last, so a part that has it is whole."""
 
+NEEDED_COLUMNS = {
+    "samples": ("x_m", "y_m", "weight"),
+    "trajectory": ("tick", "agent", "time_s", "x_m", "y_m", "consumed", "believed_remaining", "active"),
+    "consumption": ("tick", "agent", "sample", "amount"),
+    "messages": ("tick", "sender", "receiver", "entries", "bytes"),
+}
+"""Columns that every table has; the trajectory has states, inputs and goals besides."""
+
 Status = Literal["running", "complete", "interrupted"]
 
 
@@ -253,13 +261,12 @@ class RecordWriter:
         if not self._pending:
             return
         part = _tables_of(self._pending, self._header.time_step_s)
-        self._pending = []
         if self._out is None:
             self._parts.append(part)
         else:
             for name in TABLES:
                 write_columns(self._out / "parts" / _part_name(name, self._n_parts), part[name])
-        self._n_parts += 1
+        self._pending, self._n_parts = [], self._n_parts + 1  # last, so that Ctrl-C amid the writing loses nothing
 
     def finish(self, status: Status, timing: Mapping[str, float]) -> Record:
         """Merge the parts into the final tables.
@@ -290,7 +297,7 @@ class RecordWriter:
 
     def _open(self, out: Path) -> None:
         if (out / "run.json").exists():
-            raise RecordError(f"{out}: holds a record already; choose another folder")
+            raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
         try:
             (out / "parts").mkdir(parents=True, exist_ok=True)
             _write_text(out / "scenario.toml", self._scenario_toml)
@@ -320,18 +327,31 @@ def load_record(path: str | Path) -> Record:
     """
     folder = Path(path)
     header, status = _read_header(folder)
-    tables: dict[str, Columns | Callable[[], Columns]] = {"samples": lambda: read_columns(folder / "samples.parquet")}
+    tables: dict[str, Columns | Callable[[], Columns]] = {"samples": _reader(folder / "samples.parquet", "samples")}
     problems: list[str] = []
     if status == "running":
         tables |= _read_whole_parts(folder, problems)
     else:
         for name in TABLES:
-            tables[name] = _reader(folder / f"{name}.parquet")
+            tables[name] = _reader(folder / f"{name}.parquet", name)
     scenario = _read_text(folder / "scenario.toml")
-    provenance = json.loads(_read_text(folder / "provenance.json"))
-    record = Record(header, status, scenario, tables, provenance, folder)
+    record = Record(header, status, scenario, tables, _read_provenance(folder, problems), folder)
     record.problems = problems
     return record
+
+
+def _read_provenance(folder: Path, problems: list[str]) -> dict[str, Any]:
+    """What is known of the machine and the times; no metric of the mission depends on it."""
+    try:
+        provenance = json.loads(_read_text(folder / "provenance.json"))
+        if isinstance(provenance, dict):
+            return provenance
+        problems.append(f"{folder / 'provenance.json'}: holds no table; versions and times are unknown")
+    except RecordError as error:
+        problems.append(str(error))
+    except json.JSONDecodeError as error:
+        problems.append(f"{folder / 'provenance.json'}: is not JSON ({error}); versions and times are unknown")
+    return {}
 
 
 def remove_record(path: Path) -> None:
@@ -353,29 +373,48 @@ def header_json(header: RecordHeader, status: Status | None = None) -> str:
     return _json(content)
 
 
-def _reader(path: Path) -> Callable[[], Columns]:
-    return lambda: read_columns(path)
+def _reader(path: Path, table: str) -> Callable[[], Columns]:
+    return lambda: _read_table(path, table)
+
+
+def _read_table(path: Path, table: str) -> Columns:
+    columns = read_columns(path)
+    missing = [name for name in NEEDED_COLUMNS[table] if name not in columns]
+    if missing:
+        raise RecordError(f"{path}: has no column {missing[0]}, so it is not the table {table} of a record")
+    return columns
 
 
 def _read_header(folder: Path) -> tuple[RecordHeader, Status]:
+    from pydantic import TypeAdapter, ValidationError
+
     if not folder.is_dir():
         raise RecordError(f"{folder}: no such run folder")
+    text = _read_text(folder / "run.json")
     try:
-        content = json.loads(_read_text(folder / "run.json"))
-        version = content["format_version"]
-        if version > FORMAT_VERSION:
-            raise RecordError(
-                f"{folder}: format_version = {version} is newer than this program reads "
-                f"({FORMAT_VERSION}); upgrade d2oc"
-            )
-        status = content.pop("status")
-        agents = tuple(
-            AgentHeader(**{**a, "state_names": tuple(a["state_names"]), "input_names": tuple(a["input_names"])})
-            for a in content.pop("agents")
+        content = json.loads(text, parse_constant=_refuse_constant)
+        _require_known_version(folder, content["format_version"])
+        status = TypeAdapter(Status).validate_python(content["status"])
+        return TypeAdapter(RecordHeader).validate_json(text, strict=True), status
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc'])) or 'status'}: {first['msg']}"
+    except KeyError as error:
+        reason = f"key {error} is missing"
+    except (ValueError, TypeError) as error:
+        reason = str(error)
+    raise RecordError(f"{folder / 'run.json'}: not the header of a record ({reason})")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of a record")
+
+
+def _require_known_version(folder: Path, version: Any) -> None:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise RecordError(
+            f"{folder}: format_version = {version} is newer than this program reads ({FORMAT_VERSION}); upgrade d2oc"
         )
-        return RecordHeader(agents=agents, **content), status
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{folder / 'run.json'}: not the header of a record ({error})") from None
 
 
 def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
@@ -383,10 +422,13 @@ def _read_whole_parts(folder: Path, problems: list[str]) -> dict[str, Columns]:
     parts: list[dict[str, Columns]] = []
     while (folder / "parts" / _part_name("trajectory", len(parts))).exists():
         try:
-            parts.append({name: read_columns(folder / "parts" / _part_name(name, len(parts))) for name in TABLES})
+            number = len(parts)
+            parts.append({name: _read_table(folder / "parts" / _part_name(name, number), name) for name in TABLES})
         except RecordError as error:
             problems.append(str(error))
             break
+    if not parts and problems:
+        raise RecordError(problems[0])
     if not parts:
         raise RecordError(f"{folder}: the run was killed before its first tick was written")
     return {name: _merge([part[name] for part in parts], name) for name in TABLES}
@@ -472,8 +514,11 @@ def _json(content: Mapping[str, Any]) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _read_text(path: Path) -> str:

@@ -86,10 +86,23 @@ def start_positions(scenario: Scenario, field: Field, n_agents: int) -> Floats:
             raise ScenarioError(
                 f"{scenario.name}: team.start_m has {len(positions)} places, but the team has {n_agents} agents"
             )
-        return positions
+        return _inside(scenario, field, positions)
     if team.start == "line":
         return _line(field, n_agents)
     return np.array([_anywhere(field, random_stream(scenario, AGENT_STREAM, r)) for r in range(n_agents)])
+
+
+def _inside(scenario: Scenario, field: Field, positions: Floats) -> Floats:
+    """The start places, refused when one is not in the field; it may come from the data, after the scenario."""
+    outside = np.flatnonzero(~field.contains(positions))
+    if len(outside):
+        x_min, y_min, x_max, y_max = field.bounds
+        x, y = positions[outside[0]]
+        raise ScenarioError(
+            f"{scenario.name}: team.start_m[{outside[0]}] = [{x:g}, {y:g}] must be inside the field "
+            f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m) and outside its no-fly zones [m]"
+        )
+    return positions
 
 
 def _anywhere(field: Field, rng: np.random.Generator) -> Floats:

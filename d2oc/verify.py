@@ -129,7 +129,8 @@ def _deviation(case: dict[str, Floats], name: str, ours: Floats) -> float | None
         return None
     if case[name].shape != ours.shape:
         raise RecordError(f"array {name} has shape {case[name].shape}, but the case asks for {ours.shape}")
-    return float(np.abs(case[name] - ours).max())
+    known = ~np.isnan(case[name])  # an agent that has ended has no goal
+    return float(np.abs(case[name] - ours)[known].max(initial=0.0))
 
 
 def _read_case(path: Path) -> dict[str, Floats]:
@@ -161,5 +162,8 @@ def _check_shapes(path: Path, case: dict[str, Floats]) -> None:
     for name, shape in wanted.items():
         if case[name].shape != shape or 0 in shape:
             raise RecordError(f"{path}: array {name} has shape {case[name].shape}, needs {shape}")
+    for name in (*wanted, "R"):
+        if not np.isfinite(case[name]).all():
+            raise RecordError(f"{path}: array {name} holds values that are not finite numbers")
     if n_steps < 1 or case["horizon"] < 1:
         raise RecordError(f"{path}: n_steps and horizon must be at least 1")

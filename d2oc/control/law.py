@@ -95,7 +95,12 @@ def _with_infinite_horizon(problem: TrackingProblem) -> TrackingProblem:
     p = solve_discrete_are(a, b, problem.P_end, r)
     gain = np.linalg.solve(r + b.T @ p @ b, b.T @ p @ a)
     s = np.linalg.solve(np.eye(len(a)) - (a - b @ gain).T, problem.S_end)
-    return problem._replace(P_end=p, S_end=s)
+    return problem._replace(P_end=without_rounding(p), S_end=without_rounding(s))
+
+
+def without_rounding(weight: Floats) -> Floats:
+    """Rounding errors of a solver set to zero: they would tie together axes that do not act on each other."""
+    return np.where(np.abs(weight) < 1e-11 * np.abs(weight).max(), 0.0, weight)
 
 
 def first_gains(problem: TrackingProblem, horizon: int, n_steps: int) -> Gains:

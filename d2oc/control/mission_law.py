@@ -37,6 +37,7 @@ from d2oc.control.mission_plan import (
     plan_team,
     position_of,
 )
+from d2oc.control.team_knowledge import TeamKnowledge
 from d2oc.ledger import Belief, Logs, lower_weight, open_batch, write_entry
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
 
@@ -49,11 +50,8 @@ NEWS_INTERVAL_STEPS = 5
 GONE_STEPS = 3.0
 """What is gone matters once it is worth this many steps of one agent."""
 
-SILENT_STEPS = 20
-"""An agent that should have been heard in this many steps running, and was not, is held for lost."""
-
 SURE_RANGE = 0.8
-"""Within this share of the radio range an agent should be heard."""
+"""Within this share of the radio range an agent should be heard where the common plan has it."""
 
 TOP_UP_SHARE = 1e-6
 """What the plan leaves of a step's mass above this share is consumed nearest first."""
@@ -152,7 +150,7 @@ class MissionPlanLaw:
         """Note who was heard, pass on who is lost, and look for news."""
         knowledge = self._knowledge
         changed = knowledge.hear(k, sender, receiver, crew.team.position)
-        changed |= knowledge.miss(k, self._expected_in_range(k, crew))
+        changed |= knowledge.miss(self._expected_in_range(k, crew))
         self._renew |= changed
         if k % NEWS_INTERVAL_STEPS == 0:
             for r in np.flatnonzero(crew.team.active & ~self._renew):
@@ -201,7 +199,7 @@ class MissionPlanLaw:
         flying = self._knowledge.flying(r) & (self._n_steps > k)
         flying[r] = True
         members = np.flatnonzero(flying)
-        sites = self._knowledge.positions(r, k, self._common)
+        sites = self._knowledge.positions(r, self._common[min(k, len(self._common) - 1)])
         sites[r] = position_of(self._flyers[r], state)
         slots = np.flatnonzero(crew.belief.weight[r] > 0)
         demand = demand_of(_places(crew.tree, slots), crew.belief.weight[r, slots], self._effort.cells)
@@ -231,51 +229,6 @@ class MissionPlanLaw:
         near = (away**2).sum(axis=2) < (SURE_RANGE * self._comm_range) ** 2  # NaN: not expected anywhere
         on_air = k < self._n_steps
         return np.asarray(near & on_air[:, None] & on_air[None] & ~np.eye(len(near), dtype=np.bool_))
-
-
-class TeamKnowledge:
-    """What each agent knows of the others: when and where it last heard them, first or second hand; who is lost."""
-
-    def __init__(self, n_agents: int) -> None:
-        self._heard: Ints = np.full((n_agents, n_agents), -1, np.int32)
-        """Step of the last word of each agent, as known to each."""
-        self._times_lost: Ints = np.zeros((n_agents, n_agents), np.int32)
-        """Odd while lost: merging takes the larger."""
-        self._silent: Ints = np.zeros((n_agents, n_agents), np.int32)
-        self._track: list[Floats] = []
-
-    def hear(self, k: int, sender: Ints, receiver: Ints, position: Floats) -> Flags:
-        """Take in the messages of step k; returns who learned of a change in the team."""
-        self._track.append(position.copy())
-        before = self._times_lost & 1
-        posted, lost = self._heard.copy(), self._times_lost.copy()
-        np.maximum.at(self._heard, receiver, posted[sender])
-        np.maximum.at(self._times_lost, receiver, lost[sender])
-        self._heard[receiver, sender] = k
-        self._silent[receiver, sender] = -1
-        self._silent += 1
-        back = self._times_lost[receiver, sender] & 1 == 1
-        self._times_lost[receiver[back], sender[back]] += 1
-        return np.asarray((before != self._times_lost & 1).any(axis=1))
-
-    def miss(self, k: int, expected: Flags) -> Flags:
-        """Hold for lost who was expected and silent for too long; returns who came to know of one."""
-        self._silent[~expected] = 0
-        lost = (self._silent >= SILENT_STEPS) & (self._times_lost & 1 == 0)
-        self._times_lost[lost] += 1
-        return np.asarray(lost.any(axis=1))
-
-    def flying(self, r: int) -> Flags:
-        """Whom agent r does not hold for lost."""
-        return np.asarray(self._times_lost[r] & 1 == 0)
-
-    def positions(self, r: int, k: int, common: Floats) -> Floats:
-        """Where agent r last heard each other, and where the common plan has those it never heard, shape (L, 2)."""
-        heard = self._heard[r]
-        track = np.array(self._track)
-        last = track[np.maximum(heard, 0), np.arange(len(heard))] if len(track) else common[min(k, len(common) - 1)]
-        planned = common[min(k, len(common) - 1)]
-        return np.where((heard >= 0)[:, None] | np.isnan(planned), last, planned)
 
 
 def _places(tree: SampleTree, slots: Longs) -> Floats:

@@ -31,7 +31,7 @@ from d2oc.control.routes import timed_tour
 from d2oc.transport.exact import exact_transport, squared_distances
 from d2oc.transport.plan import TransportPlan, transport_plan
 from d2oc.transport.wasserstein import gather
-from d2oc.vehicles.linear import LinearModel
+from d2oc.vehicles.linear import LinearModel, top_speed_of
 from d2oc.vehicles.motion import Motion, motion_arrays
 
 
@@ -126,10 +126,6 @@ class Plan:
 
 def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float) -> Flyer:
     """An agent with this model and these weights."""
-    limits = model.limits
-    speed = min(limits.speed_norm, limits.speed_each)
-    if model.velocity_states is None:
-        speed = min(limits.input_norm, limits.input_each)
     return Flyer(
         problem=problem,
         blocks=blocks_of(problem),
@@ -137,7 +133,7 @@ def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float) -
         motion=motion_arrays([model]),
         position_states=model.position_states,
         alpha=problem.alpha,
-        reach=speed * time_step_s,
+        reach=top_speed_of(model) * time_step_s,
     )
 
 

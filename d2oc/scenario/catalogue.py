@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,15 @@ def _info(path: Path) -> ScenarioInfo:
     return ScenarioInfo(data["name"], data.get("description", ""), n_agents, float(data["mission"]["duration_s"]), path)
 
 
+def shipped_text(name: str) -> str:
+    """TOML text of a shipped scenario that works wherever it is saved: its data file is named by its full path."""
+    path = shipped_path(name)
+    text = path.read_text(encoding="utf-8")
+    return re.sub(
+        r'^file = "([^"]+)"', lambda found: f'file = "{(path.parent / found[1]).as_posix()}"', text, flags=re.M
+    )
+
+
 def shipped_path(name: str) -> Path:
     """File of a shipped scenario.
 
@@ -52,6 +62,6 @@ def shipped_path(name: str) -> Path:
     if path.is_file():
         return path
     names = [info.name for info in shipped_scenarios()]
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(name, names, 1) or sorted((known for known in names if name in known), key=len)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}; a file of your own ends in .toml"
     raise ScenarioError(f"{name}: no scenario of this name; {hint}")

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from d2oc.errors import FieldError
-from d2oc.field import Field
-from d2oc.scenario.schema import ControlTable, Scenario, VehicleTable
+from d2oc.field import Field, ring_contains
+from d2oc.scenario.schema import ControlTable, FieldTable, Scenario, VehicleTable
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
+
+BYTES_PER_SAMPLE_AND_AGENT = 9
+"""Belief of one agent in one sample. [byte]"""
+BYTES_PER_PAIR = 4
+"""What one agent knows of another. [byte]"""
+BYTES_PER_LINK = 60
+"""A message on its way between two agents in range. [byte]"""
+BYTES_PER_AGENT_STEP = 150
+"""One agent's row of the record and its batch of consumption. [byte]"""
 
 STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4}
 
@@ -22,7 +33,9 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _field(scenario)
     yield from _density(scenario)
     yield from _team(scenario)
-    yield from _mission(scenario)
+    yield from _law(scenario)
+    too_long = list(_mission(scenario))
+    yield from too_long or _memory(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
@@ -43,14 +56,29 @@ def _field(scenario: Scenario) -> Iterator[str]:
     if table.boundary_m is not None and sides != (None, None):
         yield "field.boundary_m stands beside width_m or height_m: give either the polygon or the rectangle"
     elif table.boundary_m is None and None in sides:
-        yield "field needs both width_m and height_m [m], or boundary_m"
+        missing = "width_m" if table.width_m is None else "height_m"
+        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m]"
     else:
         try:
             field = Field.from_table(table)
         except FieldError as error:
-            yield f"field: {error}"
+            yield str(error)
         else:
+            yield from _zones_elsewhere(table, field)
             yield from _starts(scenario, field)
+
+
+def _zones_elsewhere(table: FieldTable, field: Field) -> Iterator[str]:
+    """A zone that does not touch the field forbids nothing: its coordinates must be wrong."""
+    x_min, y_min, x_max, y_max = field.bounds
+    for i, zone in enumerate(field.no_fly_zones):
+        ground = Field(zone.boundary).area_m2
+        if Field(field.boundary).area_within(zone.boundary) <= 1e-9 * ground:
+            yield (
+                f"field.no_fly_zones[{i}].boundary_m ('{table.no_fly_zones[i].name}') is all outside the field "
+                f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
+                "check its coordinates or leave it out"
+            )
 
 
 def _starts(scenario: Scenario, field: Field) -> Iterator[str]:
@@ -58,14 +86,33 @@ def _starts(scenario: Scenario, field: Field) -> Iterator[str]:
         if not field.contains(np.array([place]))[0]:
             yield (
                 f"team.start_m[{i}] = [{place[0]:g}, {place[1]:g}] must be inside the field "
-                "and outside its no-fly zones [m]"
+                f"and outside its no-fly zones [m], but is {_where(field, place)}"
             )
+
+
+def _where(field: Field, place: tuple[float, float]) -> str:
+    zone = next((zone for zone in field.no_fly_zones if ring_contains(zone.boundary, [place])[0]), None)
+    return f"in the zone '{zone.name}'" if zone else "outside the field"
 
 
 def _density(scenario: Scenario) -> Iterator[str]:
     file = getattr(scenario.density, "file", None)
-    if file is not None and not file.is_file():
-        yield f'density.file = "{file}" is not a file'
+    if file is None:
+        return
+    if (reason := _why_unreadable(file)) is not None:
+        text = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
+        yield f'density.file = "{text}" {reason}; a relative path starts at the folder of the scenario file'
+
+
+def _why_unreadable(file: Path) -> str | None:
+    try:
+        if file.is_dir():
+            return "is a folder, not a file"
+        return None if file.is_file() else "is not there"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except ValueError:
+        return "is no possible file name"
 
 
 def _team(scenario: Scenario) -> Iterator[str]:
@@ -74,11 +121,23 @@ def _team(scenario: Scenario) -> Iterator[str]:
         yield f"team.n_agents = {team.n_agents} stands beside team.groups: give one of them"
     elif not team.groups and team.n_agents is None:
         yield "team.n_agents is missing: how many agents fly, at least 1; or list team.groups"
-    n_agents = sum(group.n_agents for group in team.groups) or team.n_agents or 0
+    n_agents = _n_agents(scenario)
     if team.start_m is not None and n_agents and len(team.start_m) != n_agents:
         yield f"team.start_m has {len(team.start_m)} places, but the team has {n_agents} agents"
     if scenario.mission.order == "sequential" and n_agents > MOST_IN_SEQUENCE:
         yield f'mission.order = "sequential" allows at most {MOST_IN_SEQUENCE} agents, not {n_agents}; use "parallel"'
+
+
+def _law(scenario: Scenario) -> Iterator[str]:
+    law = scenario.control.law
+    if law == "mission-plan" and scenario.mission.order == "sequential":
+        yield 'mission.order = "sequential" goes with control.law = "closed-form" only; use "parallel"'
+    for i, group in enumerate(scenario.team.groups):
+        if group.control is not None and group.control.law != law:
+            yield (
+                f'team.groups[{i}].control.law = "{group.control.law}" must be that of the team, '
+                f'control.law = "{law}": a team flies one law'
+            )
 
 
 def _mission(scenario: Scenario) -> Iterator[str]:
@@ -91,9 +150,57 @@ def _mission(scenario: Scenario) -> Iterator[str]:
         if duration is None:
             continue
         if duration < mission.time_step_s:
-            yield f"{key} = {duration:g} must be at least one mission.time_step_s = {mission.time_step_s:g} [s]"
+            yield f"{key} = {duration:g} s must be at least one mission.time_step_s = {mission.time_step_s:g} s"
         elif duration / mission.time_step_s > MOST_STEPS:
-            yield f"{key} = {duration:g} makes {duration / mission.time_step_s:,.0f} steps; at most {MOST_STEPS:,}"
+            yield (
+                f"{key} = {duration:g} s makes {_number(duration / mission.time_step_s)} steps of "
+                f"mission.time_step_s = {mission.time_step_s:g} s; at most {MOST_STEPS:,} are flown"
+            )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value < 1e15 else f"{value:.3g}"
+
+
+def _memory(scenario: Scenario) -> Iterator[str]:
+    """Refuse what this machine cannot hold, before anything is allocated."""
+    needed, there = memory_needed(scenario), machine_memory()
+    if needed > there:
+        yield (
+            f"sampling.n_samples = {scenario.sampling.n_samples:,}, {_n_agents(scenario):,} agents and "
+            f"{_most_steps(scenario):,} steps need about {needed / 1e9:,.0f} GB of memory, this machine has "
+            f"{there / 1e9:,.0f} GB; take fewer of them"
+        )
+
+
+def memory_needed(scenario: Scenario) -> int:
+    """Lower estimate of the memory that a mission takes. [byte]"""
+    n_agents = _n_agents(scenario)
+    links = n_agents**2 if scenario.radio.comm_range_m == float("inf") else 0
+    return (
+        BYTES_PER_SAMPLE_AND_AGENT * n_agents * scenario.sampling.n_samples
+        + BYTES_PER_PAIR * n_agents**2
+        + BYTES_PER_LINK * links
+        + BYTES_PER_AGENT_STEP * n_agents * _most_steps(scenario)
+    )
+
+
+def machine_memory() -> int:
+    """Memory of this machine; boundless where the system does not tell. [byte]"""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
+def _n_agents(scenario: Scenario) -> int:
+    return sum(group.n_agents for group in scenario.team.groups) or scenario.team.n_agents or 0
+
+
+def _most_steps(scenario: Scenario) -> int:
+    mission = scenario.mission
+    longest = max([mission.duration_s, *(group.duration_s or 0.0 for group in scenario.team.groups)])
+    return round(longest / mission.time_step_s)
 
 
 def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator[str]:

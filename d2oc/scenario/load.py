@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +54,7 @@ def load_scenario(name_or_path: str | Path, *, overrides: Overrides = (), seed: 
     changed = set()
     for key, value in _read_overrides(overrides):
         _override(data, key, value)
-        changed.add(key)
+        changed.add(re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", key))
     if seed is not None:
         data["seed"] = seed
     _resolve_file(data, Path.cwd() if "density.file" in changed else path.parent)
@@ -103,13 +105,17 @@ def _mistakes(source: str, found: Sequence[str], changed: set[str] | frozenset[s
 
 def _find(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
-    looks_like_a_path = text.endswith(".toml") or "/" in text or "\\" in text or Path(text).exists()
-    if not looks_like_a_path:
-        return shipped_path(text)
     path = Path(text)
-    if not path.exists():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:
+        raise ScenarioError(f"{text[:60]}: cannot be a file ({error.strerror})") from None
+    looks_like_a_path = text.endswith(".toml") or "/" in text or "\\" in text
+    if not is_file and not looks_like_a_path:
+        return shipped_path(text)
+    if not is_file and not is_folder:
         raise ScenarioError(f"{text}: no such file; `d2oc scenarios` lists those that come with the program")
-    if not path.is_file():
+    if is_folder:
         raise ScenarioError(f"{text}: is a folder, not a scenario file")
     return path
 
@@ -121,16 +127,36 @@ def _parse(path: Path) -> dict[str, Any]:
                 f"{path}: has {path.stat().st_size:,} bytes, a scenario has at most {LARGEST_FILE:,}; "
                 "put large data in a file that density.file names"
             )
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = _toml(path, path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
+        raise ScenarioError(
+            f"{path}: byte {error.object[error.start]:#04x} at position {error.start} is not UTF-8 text; "
+            "a scenario is a TOML file in UTF-8"
+        ) from None
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
     if not data:
         raise ScenarioError(f"{path}: is empty; `d2oc scenarios show six_drones` prints one to start from")
     return data
+
+
+def _toml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: is not valid TOML: {error}{_quoted_line(text, str(error))}") from None
+    except (RecursionError, ValueError):
+        raise ScenarioError(f"{path}: is not valid TOML: nested too deeply, or a number with too many digits") from None
+
+
+def _quoted_line(text: str, message: str) -> str:
+    """The line that a message of the TOML parser points at."""
+    place = re.search(r"\(at line (\d+), column \d+\)", message)
+    if place is None:
+        return ""
+    lines = text.splitlines()
+    line = lines[int(place[1]) - 1].strip() if int(place[1]) <= len(lines) else ""
+    return f": {line[:60]}" if line else ""
 
 
 def _read_overrides(overrides: Overrides) -> Iterator[tuple[str, Any]]:
@@ -147,13 +173,13 @@ def _read_overrides(overrides: Overrides) -> Iterator[tuple[str, Any]]:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
 def _override(data: dict[str, Any], key: str, value: Any) -> None:
-    """Set one dotted key, through tables and, by number, arrays."""
-    *way, last = key.split(".")
+    """Set one dotted key, through tables and, by number (`components.0` or `components[0]`), arrays."""
+    *way, last = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
     here: Any = data
     for name in way:
         if isinstance(here, list):
@@ -161,7 +187,7 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
         elif isinstance(here, dict):
             here = here.setdefault(name, {})
         if not isinstance(here, dict | list):
-            raise ScenarioError(f"--set {key}: {name} is no table")
+            raise ScenarioError(f"--set {key}: {name} is a single value and has no keys of its own")
     if isinstance(here, list):
         here[_index(here, last, key)] = value
     else:
@@ -169,7 +195,7 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _index(array: Sequence[object], text: str, key: str) -> int:
-    if not text.isdigit() or int(text) >= len(array):
+    if not text.isdecimal() or int(text) >= len(array):
         raise ScenarioError(f"--set {key}: {text} must be a number from 0 to {len(array) - 1}")
     return int(text)
 
@@ -177,7 +203,7 @@ def _index(array: Sequence[object], text: str, key: str) -> int:
 def _resolve_file(data: dict[str, Any], base: Path) -> None:
     density = data.get("density")
     if isinstance(density, dict) and isinstance(density.get("file"), str):
-        density["file"] = str((base / density["file"]).resolve())
+        density["file"] = os.path.abspath(base / density["file"])
 
 
 def scenario_toml(scenario: Scenario) -> str:

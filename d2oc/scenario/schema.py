@@ -11,6 +11,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+AgentNumber = Annotated[int, Field(ge=0, lt=100_000)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
 
@@ -22,7 +24,7 @@ class Table(BaseModel):
 
 
 class NoFlyZoneTable(Table):
-    """`[[field.no_fly_zones]]`: a polygon where no drone may be and nothing is treated."""
+    """`[[field.no_fly_zones]]`: a polygon where nothing is treated; the laws do not steer around it yet."""
 
     name: str = "zone"
     """Name used in messages."""
@@ -40,7 +42,7 @@ class FieldTable(Table):
     boundary_m: Ring | None = None
     """Corners `[[x, y], ...]` of a polygon, instead of width and height. [m]"""
     no_fly_zones: tuple[NoFlyZoneTable, ...] = ()
-    """Polygons inside the field that nobody enters or treats."""
+    """Polygons inside the field where nothing is treated."""
 
 
 class MixtureComponent(Table):
@@ -249,11 +251,74 @@ class MissionTable(Table):
     """In parallel order, leave to lower-numbered neighbours what they are about to treat (ledger rule `sum` only)."""
 
 
-class RadioTable(Table):
-    """`[radio]`: who hears whom."""
+class AssignmentTable(Table):
+    """`[assignment]`: whether the map is divided among the agents (parallel order, law `closed-form`)."""
 
-    comm_range_m: NotNegative | Limit = 25.0
+    method: Literal["none", "semi-discrete"] = "none"
+    """`semi-discrete`: each agent treats its own cell, found by optimal transport from capacities and positions; the
+    law `mission-plan` always divides the map so."""
+    refresh_interval_s: Positive = 5.0
+    """Cells are computed anew this often, and whenever an agent is lost or back. [s]"""
+
+
+class JammingTable(Table):
+    """`[[radio.jamming]]`: a circle in which nobody hears anything for a while."""
+
+    centre_m: Point
+    """Centre `[x, y]`. [m]"""
+    radius_m: Positive
+    """Radius. [m]"""
+    from_s: NotNegative = 0.0
+    """When it begins. [s]"""
+    until_s: Limit = float("inf")
+    """When it ends. [s]"""
+
+
+class OutageTable(Table):
+    """`[[radio.outages]]`: radios that neither send nor hear for a while."""
+
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    from_s: NotNegative = 0.0
+    """When it begins. [s]"""
+    until_s: Limit = float("inf")
+    """When it ends. [s]"""
+
+
+class PartitionTable(Table):
+    """`[[radio.partitions]]`: a time in which only agents of the same group hear each other."""
+
+    groups: Annotated[tuple[tuple[AgentNumber, ...], ...], Field(min_length=1)]
+    """Numbers of the agents of each group `[[0, 1], [2, 3]]`; all others form one more group."""
+    from_s: NotNegative = 0.0
+    """When it begins. [s]"""
+    until_s: Limit = float("inf")
+    """When it ends. [s]"""
+
+
+class RadioTable(Table):
+    """`[radio]`: who hears whom; anything but the range needs a runtime in which agents exchange messages."""
+
+    comm_range_m: Annotated[float, Field(ge=0)] = 25.0
     """Agents closer than this exchange what they know; inf reaches everyone, 0 nobody. [m]"""
+    loss: Share = 0.0
+    """Share of messages lost between agents side by side."""
+    loss_at_range: Share = 0.0
+    """Share lost at the edge of the range, when that is more; in between it grows with the square of the distance."""
+    delay_s: NotNegative = 0.0
+    """How long a message takes beyond the one step it always takes. [s]"""
+    jitter_s: NotNegative = 0.0
+    """Up to this much longer, evenly distributed. [s]"""
+    bandwidth_bytes_per_s: Limit = float("inf")
+    """What each agent can send; messages beyond are lost. [byte/s]"""
+    message_limit_bytes: Annotated[int, Field(ge=256, le=60_000)] = 1400
+    """What a message does not exceed, unless one step's consumption alone is larger. [byte]"""
+    jamming: tuple[JammingTable, ...] = ()
+    """Jamming zones."""
+    outages: tuple[OutageTable, ...] = ()
+    """Radios that fail for a while."""
+    partitions: tuple[PartitionTable, ...] = ()
+    """Times in which the team is split."""
 
 
 class LedgerTable(Table):
@@ -281,7 +346,7 @@ def _without_infinity(schema: Any) -> Any:
 class Scenario(Table):
     """A mission: field, reference density, team, vehicle, control, radio and duration."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=100)]
     """Short name, used for the run folder."""
     description: str = ""
     """One sentence for people."""
@@ -301,6 +366,8 @@ class Scenario(Table):
     """The control law."""
     mission: MissionTable
     """Duration and order."""
+    assignment: AssignmentTable = AssignmentTable()
+    """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
     ledger: LedgerTable = LedgerTable()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -16,7 +17,7 @@ Path = tuple[str | int, ...]
 
 UNITS = {
     "_m_s2": "m/s^2", "_deg_s": "deg/s", "_kg_m2": "kg m^2", "_n_m": "N m", "_m_s": "m/s", "_deg": "deg",
-    "_steps": "steps", "_m": "m", "_s": "s",
+    "_bytes_per_s": "byte/s", "_bytes": "byte", "_steps": "steps", "_m": "m", "_s": "s",
 }  # fmt: skip
 """Unit of a key by its ending."""
 
@@ -44,7 +45,25 @@ def sentences(error: ValidationError, data: Mapping[str, Any]) -> list[str]:
     by_path: dict[Path, list[dict[str, Any]]] = {}
     for item in error.errors():
         by_path.setdefault(_true_path(item, data), []).append(dict(item))
-    return [_sentence(path, items, data) for path, items in by_path.items()]
+    meant = {(*path[:-1], _meant_key(path, data)) for path, items in by_path.items() if _is_unknown(items)}
+    return [
+        _sentence(path, items, data)
+        for path, items in by_path.items()
+        if not _follows_from(path, items, by_path) and not (path in meant and _is_missing(path, items, data))
+    ]
+
+
+def _follows_from(path: Path, items: Sequence[Mapping[str, Any]], others: Iterable[Path]) -> bool:
+    """Whether a mistake further inside explains this one: a table with a mistake is not counted in its array."""
+    return not _is_unknown(items) and any(len(other) > len(path) and other[: len(path)] == path for other in others)
+
+
+def _is_unknown(items: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(items[0]["type"] == "extra_forbidden")
+
+
+def _is_missing(path: Path, items: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> bool:
+    return bool(items[0]["type"] == "missing") and not _holds(data, path)
 
 
 def _true_path(item: Mapping[str, Any], data: Any) -> Path:
@@ -69,15 +88,15 @@ def _sentence(path: Path, items: Sequence[Mapping[str, Any]], data: Mapping[str,
     kind = first["type"]
     if kind == "extra_forbidden":
         return _unknown_key(path, data)
-    if kind == "missing" and not _holds(data, path):
-        return f"{key} is missing{_unit_note(path)}: {_description(path, data)}"
+    if _is_missing(path, items, data):
+        return f"{key} is missing: {_description(path, data)}{_in(_unit_of(path))}"
     if kind == "union_tag_not_found":
         tag = first["ctx"]["discriminator"].strip("'")
         return f"{key}.{tag} is missing: one of {', '.join(_tags(path, data))}"
     if kind == "union_tag_invalid":
         tag = first["ctx"]["discriminator"].strip("'")
         value = _value_at(data, path)[tag]
-        return f"{key}.{tag} = {_show(value)} must be one of {_choices(value, _tags(path, data))}"
+        return f"{key}.{tag} = {_show(value)} must be {_choices(value, _tags(path, data))}"
     value = _value_at(data, path)
     return f"{key} = {_show(value)} must be {_allowed(path, items, value)}"
 
@@ -85,7 +104,7 @@ def _sentence(path: Path, items: Sequence[Mapping[str, Any]], data: Mapping[str,
 def _allowed(path: Path, items: Sequence[Mapping[str, Any]], value: Any) -> str:
     unit = _unit_of(path)
     kinds = {item["type"] for item in items}
-    if len(items) > 1 and not isinstance(value, int | float):
+    if len(items) > 1 and not isinstance(value, int | float):  # of the keys only sigma_m takes either
         return f"a positive number or a pair of them{_in(unit)}"
     context = items[0].get("ctx", {})
     match items[0]["type"]:
@@ -93,27 +112,36 @@ def _allowed(path: Path, items: Sequence[Mapping[str, Any]], value: Any) -> str:
             return ("positive" if context["gt"] == 0 else f"above {context['gt']:g}") + _in(unit)
         case "greater_than_equal":
             return f"at least {context['ge']:g}" + _in(unit)
-        case "less_than_equal" | "less_than":
-            return f"at most {context.get('le', context.get('lt')):g}" + _in(unit)
+        case "less_than_equal":
+            return f"at most {context['le']:,}" + _in(unit)
+        case "less_than":
+            return f"below {context['lt']:,}" + _in(unit)
         case "finite_number":
             return "a finite number" + _in(unit)
         case "float_type" | "float_parsing":
-            plain = f"a plain number{' in ' + unit if unit else ''}"
-            return plain + (", without quotes" if isinstance(value, str) else "")
+            return f"a number{' in ' + unit if unit else ''}{_without_quotes(value)}"
+        case "int_type" | "int_from_float" if isinstance(value, float) and value.is_integer():
+            return f"a whole number: write {value:.0f}"
         case "int_type" | "int_from_float" | "int_parsing":
-            return "a whole number"
+            return f"a whole number{_without_quotes(value)}"
         case "bool_type" | "bool_parsing":
             return "true or false"
         case "string_type" | "path_type":
             return "text in quotes"
+        case "string_too_short":
+            return "text of at least one character"
+        case "string_too_long":
+            return f"text of at most {context['max_length']} characters"
         case "literal_error":
-            return "one of " + _choices(value, _literals(context["expected"]))
+            return _choices(value, _literals(context["expected"]))
+        case "model_type" | "model_attributes_type" | "dict_type" if isinstance(value, list):
+            return f"one table: write [{dotted(path)}] once, with single brackets"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "a table of keys"
         case "tuple_type" | "list_type":
             return "an array" + _in(unit)
         case "too_short":
-            return f"an array of at least {context['min_length']}" + _in(unit)
+            return f"an array of at least {context['min_length']} {_entries(path)}" + _in(unit)
         case "too_long" | "missing":
             return "an array of 2 numbers" + _in(unit)
     return f"valid ({', '.join(sorted(kinds))})"
@@ -123,13 +151,12 @@ def _unknown_key(path: Path, data: Mapping[str, Any]) -> str:
     name = str(path[-1])
     known = _keys_of(_model_at(path[:-1], data))
     sentence = f"{dotted(path)} is not a known key"
-    foreign = next((ending for ending in sorted(FOREIGN_UNITS, key=len, reverse=True) if name.endswith(ending)), None)
-    if foreign:
-        stem = name.removesuffix(foreign)
-        for candidate in known:
-            unit = _unit_of((candidate,))
-            if unit and candidate == stem + next(e for e, u in UNITS.items() if u == unit):
-                return f"{sentence}; the unit is {unit}: use {candidate}"
+    converted = _in_known_unit(name, known)
+    if converted:
+        return f"{sentence}; the unit is {_unit_of((converted,))}: use {converted}"
+    owner = _other_alternative(path, data)
+    if owner:
+        return f"{dotted(path)} is no key of {_tag_of(path[:-1], data)}; it belongs to {owner}"
     near = difflib.get_close_matches(name, known, 1, 0.6)
     if near:
         return f"{sentence}; did you mean {near[0]}?"
@@ -138,6 +165,34 @@ def _unknown_key(path: Path, data: Mapping[str, Any]) -> str:
         return f"{sentence}; did you mean {elsewhere[0]}?"
     where = f"[{dotted(path[:-1])}] has" if len(path) > 1 else "known are"
     return f"{sentence}; {where} {', '.join(known)}"
+
+
+def _meant_key(path: Path, data: Mapping[str, Any]) -> str | None:
+    """Known key of the same table that an unknown one seems to stand for."""
+    name, known = str(path[-1]), _keys_of(_model_at(path[:-1], data))
+    near = difflib.get_close_matches(name, known, 1, 0.6)
+    return _in_known_unit(name, known) or (near[0] if near else None)
+
+
+def _in_known_unit(name: str, known: Sequence[str]) -> str | None:
+    """Known key that says the same in the unit that is used here."""
+    endings = [ending for ending in (*FOREIGN_UNITS, *UNITS) if name.endswith(ending)]
+    stems = [name.removesuffix(ending) for ending in sorted(endings, key=len, reverse=True)]
+    return next((stem + own for stem in stems for own in UNITS if stem and stem + own in known), None)
+
+
+def _other_alternative(path: Path, data: Mapping[str, Any]) -> str | None:
+    """Alternative of a union, such as another vehicle model, that does have this key."""
+    models = list(_models_in(_annotation_at(path[:-1], data)))
+    owners = [model for model in models if path[-1] in model.model_fields]
+    if len(models) < 2 or not owners:
+        return None
+    return f'{_tag_field(owners[0])} = "{_tag_values(owners[0])[0]}"'
+
+
+def _tag_of(path: Path, data: Mapping[str, Any]) -> str:
+    model = _model_at(path, data)
+    return f'{_tag_field(model)} = "{_tag_values(model)[0]}"' if model else dotted(path)
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -155,8 +210,23 @@ def _show(value: Any) -> str:
 
 
 def _choices(value: Any, names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f'"{names[0]}"'
     near = difflib.get_close_matches(str(value), names, 1)
-    return ", ".join(names) + (f"; did you mean {near[0]}?" if near else "")
+    return f"one of {', '.join(names)}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _without_quotes(value: Any) -> str:
+    """Hint for a number that was written as text."""
+    try:
+        return ", without quotes" if isinstance(value, str) and math.isfinite(float(value)) else ""
+    except ValueError:
+        return ""
+
+
+def _entries(path: Path) -> str:
+    name = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+    return "corners" if name == "boundary_m" else "entry"
 
 
 def _literals(expected: str) -> list[str]:
@@ -170,10 +240,6 @@ def _unit_of(path: Sequence[str | int]) -> str | None:
 
 def _in(unit: str | None) -> str:
     return f" [{unit}]" if unit else ""
-
-
-def _unit_note(path: Path) -> str:
-    return _in(_unit_of(path))
 
 
 def _holds(data: Any, path: Path) -> bool:
@@ -194,13 +260,23 @@ def _value_at(data: Any, path: Path) -> Any:
 def _description(path: Path, data: Mapping[str, Any]) -> str:
     model = _model_at(path[:-1], data)
     field = model.model_fields.get(str(path[-1])) if model else None
-    text = (field.description or "it has no default") if field else "it has no default"
-    return text.split(" [")[0].split(";")[0].rstrip(".")
+    if field is None:
+        return "it has no default"
+    tables = list(_models_in(field.annotation))
+    if tables:
+        is_array = get_origin(field.annotation) is tuple
+        return f"add the table {'[[' if is_array else '['}{dotted(path)}{']]' if is_array else ']'}"
+    text = (field.description or "it has no default").split(" [")[0].split(";")[0].rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _tags(path: Path, data: Mapping[str, Any]) -> list[str]:
     models = list(_models_in(_annotation_at(path, data)))
-    return [get_args(model.model_fields[_tag_field(model)].annotation)[0] for model in models]
+    return [_tag_values(model)[0] for model in models]
+
+
+def _tag_values(model: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(model.model_fields[_tag_field(model)].annotation)
 
 
 def _tag_field(model: type[BaseModel]) -> str:
@@ -217,8 +293,7 @@ def _model_at(path: Sequence[str | int], data: Mapping[str, Any]) -> type[BaseMo
         return models[0]
     here = _value_at(data, tuple(path))
     for model in models:
-        field = _tag_field(model)
-        if isinstance(here, dict) and here.get(field) in get_args(model.model_fields[field].annotation):
+        if isinstance(here, dict) and here.get(_tag_field(model)) in _tag_values(model):
             return model
     return None
 

@@ -79,6 +79,13 @@ class LinearModel:
         return len(self.A) > 1
 
 
+def top_speed_of(model: LinearModel) -> float:
+    """Largest speed that a vehicle's limits allow, along an axis where they are per axis; inf without. [m/s]"""
+    if model.velocity_states is None:
+        return min(model.limits.input_norm, model.limits.input_each)
+    return min(model.limits.speed_norm, model.limits.speed_each)
+
+
 def single_integrator(time_step_s: float, limits: Limits | None = None) -> LinearModel:
     """Velocity command: x+ = x + T u. States x, y [m]; inputs vx, vy [m/s]."""
     return LinearModel(

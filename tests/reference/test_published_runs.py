@@ -52,6 +52,7 @@ def test_a_deviation_is_noticed(tmp_path):
         ({"samples": None}, "array samples is missing"),
         ({"Q": np.eye(4)}, "array Q has shape (4, 4), needs (8, 8)"),
         ({"R": np.ones(2)}, "array R has 1 dimensions, needs 2"),
+        ({"R": np.array([[1, 0], [0, np.nan]])}, "array R holds values that are not finite numbers"),
         ({"n_steps": 7}, "array states has shape (121, 3, 8), needs (8, 3, 8)"),
     ],
 )

@@ -1,0 +1,3 @@
+"""Optimal transport: nearest mass, Wasserstein distances."""
+
+from __future__ import annotations
