@@ -9,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,16 @@ scenarios_app = typer.Typer(help="List and print the scenarios that come with th
 bench_app = typer.Typer(help="Measure this machine, beside a peer in the same run.", no_args_is_help=True)
 app.add_typer(scenarios_app, name="scenarios", invoke_without_command=True)
 app.add_typer(bench_app, name="bench")
+
+
+class RuntimeName(StrEnum):
+    """What flies a team; see docs/swarm.md."""
+
+    auto = "auto"
+    inline = "inline"
+    agents = "agents"
+    ray = "ray"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output, nothing else.")]
 
@@ -124,17 +135,24 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as mission.duration_s=60; repeatable."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
+    runtime: Annotated[
+        RuntimeName, typer.Option(help="Agents on shared arrays, agents that only exchange messages, or as Ray actors.")
+    ] = RuntimeName.auto,
+    agents_per_actor: Annotated[int | None, typer.Option(help="Agents that share one Ray actor.", min=1)] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Existing Ray cluster; default: a local one.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario: writes a run folder with the record, summary.json and a picture, prints a summary."""
     from d2oc.mission import simulate
+    from d2oc.runtime.choice import RuntimeChoice
     from d2oc.scenario import load_scenario
 
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
     folder = out or _run_folder(loaded)
     with _progress(loaded.name, silent=quiet or as_json) as on_progress:
-        record = simulate(loaded, out=folder, overwrite=overwrite, on_progress=on_progress)
+        choice = RuntimeChoice(runtime.value, agents_per_actor, ray_address)
+        record = simulate(loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress)
     summary = _summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from d2oc.arrays import Floats
-from d2oc.bus.perfect import PerfectBus
 from d2oc.control.assigned_law import AssignedLaw
 from d2oc.control.controller import Controller
 from d2oc.control.mission_law import MissionPlanLaw
@@ -18,7 +17,8 @@ from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
+from d2oc.runtime.inline import TeamSetup
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
@@ -43,6 +43,7 @@ def simulate(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
+    runtime: RuntimeChoice | Name = "auto",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Record:
     """Fly a mission.
@@ -55,6 +56,8 @@ def simulate(
         Run folder, written as the mission goes; None keeps the record in memory.
     overwrite : bool
         Replace a record that stands there, once it is certain that the scenario can be flown.
+    runtime : RuntimeChoice or {"auto", "inline", "agents", "ray"}
+        What flies the team; `agents` and `ray` give the same record, see docs/swarm.md.
     on_progress : callable, optional
         Called now and then while the mission runs.
 
@@ -75,12 +78,16 @@ def simulate(
     setup = _team_setup(scenario, field, samples, kinds)
     header = _header(scenario, field, samples, setup)
     folder = None if out is None else Path(out)
-    if folder is not None and overwrite:
-        remove_record(folder)
-    writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
-    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
-    mission = _Mission(runtime, writer, header.n_steps, on_progress)
-    complete = mission.fly()
+    choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
+    name, team = build_runtime(scenario, setup, choice)
+    try:
+        if folder is not None and overwrite:
+            remove_record(folder)
+        writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name)
+        mission = _Mission(team, writer, header.n_steps, on_progress)
+        complete = mission.fly()
+    finally:
+        team.close()
     timing = {
         "wall_time_s": time.perf_counter() - began,
         "compute_time_s": mission.compute_time_s,
@@ -94,7 +101,7 @@ class _Mission:
 
     def __init__(
         self,
-        runtime: InlineRuntime,
+        runtime: Runtime,
         writer: RecordWriter,
         n_steps: int,
         on_progress: Callable[[Progress], None] | None,
@@ -199,7 +206,7 @@ def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
     return tuple((float(x), float(y)) for x, y in ring)
 
 
-def _start_tick(runtime: InlineRuntime) -> Tick:
+def _start_tick(runtime: Runtime) -> Tick:
     team = runtime.team
     none = np.empty(0, np.int32)
     return Tick(
@@ -216,7 +223,7 @@ def _start_tick(runtime: InlineRuntime) -> Tick:
     )
 
 
-def _tick(runtime: InlineRuntime, k: int) -> Tick:
+def _tick(runtime: Runtime, k: int) -> Tick:
     team, mail = runtime.team, runtime.mail
     n = int(mail.n[0])
     return Tick(
@@ -235,14 +242,14 @@ def _tick(runtime: InlineRuntime, k: int) -> Tick:
     )  # fmt: skip
 
 
-def _states(runtime: InlineRuntime) -> np.ndarray:
+def _states(runtime: Runtime) -> np.ndarray:
     """States, NaN where a model has fewer than the largest."""
     columns = np.arange(runtime.team.state.shape[1])
     n_states = runtime.motion.n_states[runtime.team.kind]
     return np.where(columns < n_states[:, None], runtime.team.state, np.nan)
 
 
-def _inputs(runtime: InlineRuntime) -> np.ndarray:
+def _inputs(runtime: Runtime) -> np.ndarray:
     columns = np.arange(runtime.team.input.shape[1])
     n_inputs = runtime.motion.n_inputs[runtime.team.kind]
     return np.where(columns < n_inputs[:, None], runtime.team.input, np.nan)

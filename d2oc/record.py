@@ -220,6 +220,8 @@ class RecordWriter:
         Samples of the reference density. [m]
     clock : callable
         Seconds since some moment, for the flush interval.
+    runtime : str
+        What flies the team.
 
     Raises
     ------
@@ -235,6 +237,7 @@ class RecordWriter:
         points: Floats,
         weights: Floats,
         clock: Callable[[], float] = time.monotonic,
+        runtime: str = "inline",
     ) -> None:
         self._out = out
         self._header = header
@@ -245,7 +248,7 @@ class RecordWriter:
         self._parts: list[dict[str, Columns]] = []
         self._n_parts = 0
         self._flushed = -np.inf
-        self._provenance = _provenance()
+        self._provenance = {**_provenance(), "runtime": runtime}
         if out is not None:
             self._open(out)
 

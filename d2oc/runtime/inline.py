@@ -103,6 +103,9 @@ class InlineRuntime:
         """Fly step k of the mission."""
         self._step(k)
 
+    def close(self) -> None:
+        """Nothing runs that would have to be stopped."""
+
     def lose(self, r: int) -> None:
         """Agent r falls out: from now on it neither moves nor consumes nor is heard."""
         self.team.n_steps[r] = 0
