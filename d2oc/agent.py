@@ -31,6 +31,7 @@ from d2oc.bus.messages import (
     encode,
     log_of,
     run_of,
+    size_of_known,
     size_of_run,
 )
 from d2oc.control.alone import Ahead, account_alone, decide_alone, write_down
@@ -47,13 +48,11 @@ ROW_INTERVAL_TICKS = 5
 """A piece of a whole known log, asked for or not, is sent this often."""
 EAGER_LOGS = 16
 """Up to this many known logs, news is passed on at once."""
-PIECE_BYTES = 200
+PIECE_BYTES = 400
 """Size of such a piece."""
-HEAD_BYTES = 72
+HEAD_BYTES = 96
 """At most, for a message without `known` and `runs`."""
-KNOWN_BYTES = 10
-"""At most, for one entry of `known`."""
-LARGEST_BATCH_BYTES = LONGEST_MESSAGE_BYTES - HEAD_BYTES - KNOWN_BYTES * TOLD_LOGS
+LARGEST_BATCH_BYTES = LONGEST_MESSAGE_BYTES - HEAD_BYTES - 16 * TOLD_LOGS
 SPARE_BATCHES = 64
 """Room for batches and entries at the start; it doubles when it is full."""
 
@@ -362,8 +361,8 @@ class Agent:
             if isinstance(message, Refused) or isinstance(entries, Refused):
                 self.refused[message if isinstance(message, Refused) else Refused.MALFORMED] += 1
                 continue
-            self._note(message)
-            messages.append(message)
+            if self._note(message):
+                messages.append(message)
             rows.append((message.sender, entries, len(data)))
         return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(messages)
 
@@ -373,13 +372,15 @@ class Agent:
             return Refused.OWN
         return message
 
-    def _note(self, message: Message) -> None:
-        """Remember what a neighbour says of itself, if it is news."""
+    def _note(self, message: Message) -> bool:
+        """Remember what a neighbour says of itself; returns whether it is younger than what it said before."""
         last = self._neighbours.get(message.sender)
-        if last is None or (last.epoch, last.tick) < (message.epoch, message.tick):
-            self._neighbours[message.sender] = Neighbour(
-                message.epoch, message.tick, message.position_m, message.velocity_m_s, message.alpha, message.active
-            )
+        if last is not None and (last.epoch, last.tick) >= (message.epoch, message.tick):
+            return False
+        self._neighbours[message.sender] = Neighbour(
+            message.epoch, message.tick, message.position_m, message.velocity_m_s, message.alpha, message.active
+        )
+        return True
 
     def _lacking(self, messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
         """First batch somebody lacks of each log, and the end of what to tell, by row.
@@ -479,7 +480,7 @@ class Agent:
         setup, position = self._setup, self._team.position[0]
         velocity = np.zeros(2) if self._before is None else (position - self._before) / setup.time_step
         known_from, known_until, known = self._told(k)
-        runs = self._runs(k, lacking, setup.message_limit_bytes - HEAD_BYTES - KNOWN_BYTES * len(known))
+        runs = self._runs(k, lacking, setup.message_limit_bytes - HEAD_BYTES - size_of_known(known))
         message = Message(
             VERSION, setup.number, setup.epoch, k, _pair(position), _pair(velocity), setup.alpha, setup.n_steps - k,
             bool(self._team.active[0]), known_from, known_until, known, runs,
@@ -521,13 +522,10 @@ class Agent:
         """A piece of a known log, log by log: heals those who hear us but whom we do not hear."""
         row, first = self._row_turn
         row %= len(self._rows)
-        until = int(self._belief.version[0, row])
-        if row not in parcel.sent:
-            parcel.room = min(parcel.room, PIECE_BYTES)
-            first += self._send(row, first, until, parcel)
-            self._row_turn = (row, first) if first < until else (row + 1, 0)
-        else:
-            self._row_turn = (row + 1, 0)
+        until = min([int(self._belief.version[0, row]), *(begin for begin, _ in parcel.sent.get(row, ()))])
+        parcel.room = min(parcel.room, PIECE_BYTES)
+        first += self._send(row, first, until, parcel)
+        self._row_turn = (row, first) if first < until else (row + 1, 0)
 
     def _send(self, row: int, first: int, until: int, parcel: _Parcel) -> int:
         """Add as many batches from `first` on as there is room for; returns how many."""

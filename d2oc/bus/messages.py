@@ -33,7 +33,7 @@ ENTRY_BYTES = 12
 """Sample (4) and amount (8) of each entry."""
 COUNT_BYTES = 2
 """Entries of one batch."""
-RUN_BYTES = 20
+RUN_BYTES = 28
 """At most, for log, first batch and lengths of a run."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << AGENT_BITS)]
@@ -140,6 +140,11 @@ def columns_of(run: Run) -> Batch:
 def size_of_run(n_batches: Longs, n_entries: Longs) -> Longs:
     """Bytes of a run, at most."""
     return RUN_BYTES + COUNT_BYTES * n_batches + ENTRY_BYTES * n_entries
+
+
+def size_of_known(known: dict[int, int]) -> int:
+    """Bytes of the field `known`."""
+    return len(_encoder.encode(known))
 
 
 def encode(message: Message) -> bytes:

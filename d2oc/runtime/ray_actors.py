@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ SNAPSHOT_TICKS = 50
 """The memory of all agents is kept this often."""
 PATIENCE_S = 120.0
 """An actor that has not answered for so long is held for dead. [s]"""
+CONNECT_S = 10.0
+"""A cluster that cannot be connected to in so long is not there. [s]"""
 OBJECT_STORE_BYTES = 80_000_000
 """Ray refuses less than 75 MB."""
 
@@ -61,14 +64,11 @@ class RayHost:
         agents_per_actor: int | None = None,
         address: str | None = None,
     ) -> None:
-        self._ray = _imported(local=address is None)
         n_bytes = sum(np.asarray(array).nbytes for array in (*ground.tree[:-1], ground.weights, ground.slot))
         size = agents_per_actor or default_agents_per_actor(len(setups))
         self._shards = [slice(first, min(first + size, len(setups))) for first in range(0, len(setups), size)]
         self._setups = setups
-        self._mine = not self._ray.is_initialized()
-        if self._mine:
-            self._connect(address, OBJECT_STORE_BYTES + 2 * n_bytes, len(self._shards))
+        self._ray, self._mine = connected(address, len(self._shards), OBJECT_STORE_BYTES + 2 * n_bytes)
         self._actor_class = self._ray.remote(num_cpus=0, max_restarts=0)(Shard)
         self._ground = self._ray.put(ground)
         self._actors = [self._started(shard) for shard in self._shards]
@@ -96,20 +96,6 @@ class RayHost:
             self._ray.kill(actor)
         if self._mine:
             self._ray.shutdown()
-
-    def _connect(self, address: str | None, object_store_bytes: int, n_actors: int) -> None:
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-        local: dict[str, Any] = {
-            "include_dashboard": False,
-            "object_store_memory": object_store_bytes,
-            "num_cpus": min(n_actors, _processors()),
-            "_node_ip_address": "127.0.0.1",  # Ray listens on all interfaces otherwise
-        }
-        try:
-            self._ray.init(address=address or "local", **quiet, **({} if address else local))
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RuntimeUnavailableError(f"no Ray cluster answers at {address or 'this machine'}: {reason}") from None
 
     def _started(self, shard: slice) -> Any:
         return self._actor_class.remote(self._setups[shard], self._ground)
@@ -161,6 +147,55 @@ def installed() -> bool:
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def connected(
+    address: str | None = None, n_actors: int = 1, object_store: int = OBJECT_STORE_BYTES
+) -> tuple[Any, bool]:
+    """Ray, with a cluster: the one this process uses already, the one at `address`, or a new local one.
+
+    Parameters
+    ----------
+    address : str, optional
+        An existing cluster.
+    n_actors : int
+        Actors that a new one should be ready for.
+    object_store : int
+        Memory of a new one for what processes share. [byte]
+
+    Returns
+    -------
+    ray : module
+    mine : bool
+        Whether the connection was made here and is to be shut down.
+    """
+    ray = _imported(local=address is None)
+    if ray.is_initialized():
+        return ray, False
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    local: dict[str, Any] = {
+        "include_dashboard": False,
+        "object_store_memory": object_store,
+        "num_cpus": min(n_actors, _processors()),
+        "_node_ip_address": "127.0.0.1",
+    }
+    if address and ":" in address:
+        _require_answer(address)
+    try:
+        ray.init(address=address or "local", **quiet, **({} if address else local))
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RuntimeUnavailableError(f"no Ray cluster answers at {address or 'this machine'}: {reason}") from None
+    return ray, True
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise RuntimeUnavailableError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 ENVIRONMENT = {
