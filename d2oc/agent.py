@@ -30,6 +30,7 @@ from d2oc.bus.messages import (
     decode,
     encode,
     log_of,
+    n_batches,
     run_of,
     size_of_known,
     size_of_run,
@@ -410,10 +411,10 @@ class Agent:
                 continue
             row = self._rows.get(run.log)
             have = 0 if row is None else int(known[row])
-            counts, samples, quanta = columns_of(run)
-            last = run.first + len(counts)
+            last = run.first + n_batches(run)
             if run.first > have or last <= have:  # a gap, or nothing new
                 continue
+            counts, samples, quanta = columns_of(run)
             if not self._is_sound(samples, quanta):
                 return Refused.MALFORMED
             if row is None:

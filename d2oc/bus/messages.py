@@ -10,8 +10,9 @@ Nothing that comes over the air is trusted: `decode` never raises, it says why i
 
 from __future__ import annotations
 
+import math
+import struct
 import zlib
-from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, NamedTuple
 
@@ -137,6 +138,11 @@ def columns_of(run: Run) -> Batch:
     )
 
 
+def n_batches(run: Run) -> int:
+    """Batches in a run."""
+    return len(run.counts) // COUNT_BYTES
+
+
 def size_of_run(n_batches: Longs, n_entries: Longs) -> Longs:
     """Bytes of a run, at most."""
     return RUN_BYTES + COUNT_BYTES * n_batches + ENTRY_BYTES * n_entries
@@ -177,13 +183,13 @@ def _is_of_another_version(content: bytes) -> bool:
 
 
 def _is_sound(message: Message) -> bool:
-    numbers: Sequence[float] = (*message.position_m, *message.velocity_m_s, message.alpha)
-    return bool(np.isfinite(numbers).all()) and all(_is_whole(run) for run in message.runs)
+    numbers = (*message.position_m, *message.velocity_m_s, message.alpha)
+    return all(map(math.isfinite, numbers)) and all(map(_is_whole, message.runs))
 
 
 def _is_whole(run: Run) -> bool:
     """Whether the columns of a run fit each other."""
-    n_batches, odd = divmod(len(run.counts), 2)
-    if odd or run.first + n_batches > MOST_BATCHES or 2 * len(run.samples) != len(run.amounts):
+    n_counts, odd = divmod(len(run.counts), COUNT_BYTES)
+    if odd or run.first + n_counts > MOST_BATCHES or 2 * len(run.samples) != len(run.amounts):
         return False
-    return 4 * int(np.frombuffer(run.counts, "<u2").sum(dtype=np.int64)) == len(run.samples)
+    return 4 * sum(struct.unpack(f"<{n_counts}H", run.counts)) == len(run.samples)
