@@ -402,6 +402,34 @@ def bench_transport(
         _print_json({"rows": [row.as_dict() for row in rows]})
 
 
+@bench_app.command("swarm")
+def bench_swarm(
+    quick: Annotated[bool, typer.Option("--quick", help="Only 4 agents.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Agents as Ray actors: start-up, a step of the team and memory, beside the same agents in one process."""
+    from d2oc.benchmarks.swarm import SwarmRow, measure
+
+    def on_row(row: SwarmRow) -> None:
+        if not as_json:
+            print(
+                f"{row.n_agents:7}{row.n_actors:7}{row.ready_s:9.1f}{row.tick_ms:10.1f}{row.local_tick_ms:10.1f}"
+                f"{row.inline_tick_ms:11.2f}{row.ratio_to_local:8.2f}{row.actor_mib:11.0f}{row.bytes_per_message:10.0f}",
+                flush=True,
+            )
+
+    if not as_json:
+        print(
+            f"{'agents':>7}{'actors':>7}{'ready s':>9}{'tick ms':>10}{'local ms':>10}{'inline ms':>11}{'ratio':>8}"
+            f"{'MiB/actor':>11}{'B/message':>10}"
+        )
+    start_s, rows = measure(quick=quick, on_row=on_row)
+    if as_json:
+        _print_json({"ray_start_s": round(start_s, 2), "rows": [row.as_dict() for row in rows]})
+    else:
+        print(f"an empty local Ray was there after {start_s:.1f} s")
+
+
 def _bench_line(row: dict[str, Any]) -> str:
     def cell(key: str, width: int) -> str:
         value = row[key]

@@ -21,7 +21,7 @@ import numpy as np
 from d2oc.agent import AgentSetup, Ground
 from d2oc.arrays import Floats
 from d2oc.errors import MissingExtraError, RuntimeUnavailableError
-from d2oc.runtime.agents import Outcomes, Shard, joined
+from d2oc.runtime.shard import Outcomes, Shard, joined
 
 MOST_SINGLE_AGENTS = 16
 """Teams up to this size get one actor an agent, larger ones one shard a processor."""
@@ -69,6 +69,7 @@ class RayHost:
         self._shards = [slice(first, min(first + size, len(setups))) for first in range(0, len(setups), size)]
         self._setups = setups
         self._ray, self._mine = connected(address, len(self._shards), OBJECT_STORE_BYTES + 2 * n_bytes)
+        self._lost = (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError)
         self._actor_class = self._ray.remote(num_cpus=0, max_restarts=0)(Shard)
         self._ground = self._ray.put(ground)
         self._actors = [self._started(shard) for shard in self._shards]
@@ -83,12 +84,12 @@ class RayHost:
         return [int(pid) for pid in self._ray.get([actor.pid.remote() for actor in self._actors])]
 
     def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
-        """Step every agent once, all actors at the same time; see `d2oc.runtime.agents.Shard.step`."""
+        """Step every agent once, all actors at the same time; see `d2oc.runtime.shard.Shard.step`."""
         if len(self._given) >= SNAPSHOT_TICKS:
             self._keep()
         self._given.append((tick, state.copy(), inboxes))
         calls = [self._call(i, *self._given[-1]) for i in range(len(self._actors))]
-        return joined([self._answer(i, call) for i, call in enumerate(calls)])
+        return joined(self._answers(calls))
 
     def close(self) -> None:
         """Stop the actors, and the local cluster if it was started here."""
@@ -103,11 +104,17 @@ class RayHost:
     def _call(self, i: int, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Any:
         return self._actors[i].step.remote(tick, state[self._shards[i]], inboxes[self._shards[i]])
 
+    def _answers(self, calls: list[Any]) -> list[Any]:
+        """Results of calls, one an actor; by a replacement where the actor is lost."""
+        try:
+            return list(self._ray.get(calls, timeout=PATIENCE_S))
+        except self._lost:
+            return [self._answer(i, call) for i, call in enumerate(calls)]
+
     def _answer(self, i: int, call: Any) -> Any:
-        """Result of a call to actor i, by a replacement if it is lost."""
         try:
             return self._ray.get(call, timeout=PATIENCE_S)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+        except self._lost:
             return self._replace(i)
 
     def _replace(self, i: int) -> Any:
@@ -126,7 +133,7 @@ class RayHost:
         for i, call in enumerate(calls):
             try:
                 memories = self._ray.get(call, timeout=PATIENCE_S)
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+            except self._lost:
                 self._replace(i)
                 memories = self._ray.get(self._actors[i].snapshot.remote())
             self._memories[i] = memories
@@ -176,7 +183,7 @@ def connected(
     local: dict[str, Any] = {
         "include_dashboard": False,
         "object_store_memory": object_store,
-        "num_cpus": min(n_actors, _processors()),
+        "num_cpus": n_actors,  # so many processes are started ahead; more than that make Ray complain
         "_node_ip_address": "127.0.0.1",
     }
     if address and ":" in address:
@@ -186,7 +193,15 @@ def connected(
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RuntimeUnavailableError(f"no Ray cluster answers at {address or 'this machine'}: {reason}") from None
+    _silence(ray)
     return ray, True
+
+
+def _silence(ray: Any) -> None:
+    """Keep Ray's own events off standard output, where `log_to_driver` leaves them and `--json` promises JSON."""
+    worker: Any = getattr(getattr(ray, "_private", None), "worker", None)
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _require_answer(address: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from d2oc.agent import ROW_INTERVAL_TICKS, Agent, Observation, ground_of
+from d2oc.agent import ROW_INTERVAL_TICKS, Agent, AgentSetup, Observation, ground_of
 from d2oc.bus.messages import Message, Refused, decode, encode, log_of
 from d2oc.bus.radio import Partition, Radio, RadioModel, Span
 from d2oc.control.d2oc import Law
-from d2oc.runtime.agents import AgentSetup, Shard
+from d2oc.runtime.shard import Shard
 
 TIME_STEP = 0.5
 N_STEPS = 80
