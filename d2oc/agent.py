@@ -47,6 +47,8 @@ TOLD_LOGS = 32
 """Logs of which one message says how much is known; a larger team takes turns."""
 ROW_INTERVAL_TICKS = 5
 """A piece of a whole known log, asked for or not, is sent this often."""
+REPEATED_BATCHES = 4
+"""An agent says its newest batches so often, for those who missed the first time."""
 EAGER_LOGS = 16
 """Up to this many known logs, news is passed on at once."""
 PIECE_BYTES = 400
@@ -501,7 +503,8 @@ class Agent:
     def _runs(self, k: int, lacking: Mapping[int, tuple[int, int]], room: int) -> list[Run]:
         """Own news first, then what others lack, then a piece of a whole log."""
         parcel = _Parcel(room, [], {})
-        self._send(0, int(self._settled[0]), int(self._belief.version[0, 0]), parcel)
+        version = int(self._belief.version[0, 0])
+        self._send(0, max(0, min(int(self._settled[0]), version - REPEATED_BATCHES)), version, parcel)
         turn = (k + self.number) % len(self._sorted)
         for name in (*self._sorted[turn:], *self._sorted[:turn]):  # each begins elsewhere: many speak, few repeat
             row = self._rows[name]

@@ -239,7 +239,7 @@ def test_sound_messages_about_samples_that_do_not_exist_are_refused():
         ]
         bad = Message(*(getattr(message, name) for name in message.__struct_fields__[:-1]), runs)
         agent.step(Observation(tick, np.array([50.0, 50.0])), [encode(bad)])
-    assert agent.refused[Refused.MALFORMED] == 1  # the next one comes after a gap
+    assert agent.refused[Refused.MALFORMED] == 2
     assert agent.known.get(0, 0) == 0
 
 
