@@ -125,7 +125,9 @@ def _global(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 @app.command(epilog="Example: d2oc run six_drones --seed 3 --set radio.comm_range_m=25 --out runs/short-radio")
 def run(
-    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
+    scenario: Annotated[
+        str | None, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the scenario's seed.", min=0)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; default runs/NAME-seedN, numbered when that exists.")
@@ -140,19 +142,33 @@ def run(
     ] = RuntimeName.auto,
     agents_per_actor: Annotated[int | None, typer.Option(help="Agents that share one Ray actor.", min=1)] = None,
     ray_address: Annotated[str | None, typer.Option(help="Existing Ray cluster; default: a local one.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with the mission of a run folder whose program was killed."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario: writes a run folder with the record, summary.json and a picture, prints a summary."""
+    from d2oc.mission import resume as fly_on
     from d2oc.mission import simulate
     from d2oc.runtime.choice import RuntimeChoice
     from d2oc.scenario import load_scenario
 
-    loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
-    folder = out or _run_folder(loaded)
-    with _progress(loaded.name, silent=quiet or as_json) as on_progress:
-        choice = RuntimeChoice(runtime.value, agents_per_actor, ray_address)
-        record = simulate(loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress)
+    choice = RuntimeChoice(runtime.value, agents_per_actor, ray_address)
+    if resume is not None:
+        if scenario is not None or seed is not None or out is not None or changes or overwrite:
+            raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them")
+        folder = resume
+        with _progress(folder.name, silent=quiet or as_json) as on_progress:
+            record = fly_on(folder, runtime=None if choice == RuntimeChoice() else choice, on_progress=on_progress)
+    elif scenario is None:
+        raise typer.BadParameter("give a scenario, or --resume RUN; `d2oc scenarios` lists those that come along")
+    else:
+        loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
+        folder = out or _run_folder(loaded)
+        with _progress(loaded.name, silent=quiet or as_json) as on_progress:
+            record = simulate(loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress)
     summary = _summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:

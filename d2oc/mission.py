@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -16,16 +17,29 @@ from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
-from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
+from d2oc.record import (
+    AgentHeader,
+    Record,
+    RecordHeader,
+    RecordWriter,
+    Tick,
+    ended_record,
+    read_mark,
+    remove_record,
+    runtime_of,
+)
 from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
 from d2oc.runtime.inline import TeamSetup
-from d2oc.scenario import scenario_toml
+from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.vehicles.linear import top_speed_of
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
+
+MARK_INTERVAL_S = 5.0
+"""A run that is killed goes on from at most this long before. [s]"""
 
 
 @dataclass(frozen=True)
@@ -71,21 +85,72 @@ def simulate(
     D2ocError
         If the scenario cannot be flown; the text is one sentence.
     """
+    return _simulate(scenario, None if out is None else Path(out), overwrite, runtime, on_progress, None)
+
+
+def resume(
+    run_folder: str | Path,
+    *,
+    runtime: RuntimeChoice | Name | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Record:
+    """Go on with a mission whose program was killed, to the record that it would have written.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+        Its run folder; the program that wrote it must not run any more.
+    runtime : RuntimeChoice or str, optional
+        What flies the team; default: what flew it before. The last mark of the flight is used where there is one;
+        otherwise it begins anew.
+    on_progress : callable, optional
+        Called now and then while the mission runs.
+
+    Returns
+    -------
+    record : Record
+        As it stands if the mission had ended.
+
+    Raises
+    ------
+    D2ocError
+        If this is no run folder, or the scenario cannot be flown.
+    """
+    folder = Path(run_folder)
+    record = ended_record(folder)
+    if record is not None:
+        return record
+    mark = read_mark(folder)
+    scenario = load_scenario(str(folder / "scenario.toml"))
+    flown_by = cast(Name, runtime_of(folder))
+    return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark)
+
+
+def _simulate(
+    scenario: Scenario,
+    folder: Path | None,
+    overwrite: bool,
+    runtime: RuntimeChoice | Name,
+    on_progress: Callable[[Progress], None] | None,
+    mark: tuple[int, int, bytes] | None,
+) -> Record:
     began = time.perf_counter()
     density, field = build_density(scenario.density, scenario.field)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     kinds = team_kinds(scenario)
     setup = _team_setup(scenario, field, samples, kinds)
     header = _header(scenario, field, samples, setup)
-    folder = None if out is None else Path(out)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
-    name, team = build_runtime(scenario, setup, choice)
+    flown, parts, memory = mark or (0, None, None)
+    name, team = build_runtime(scenario, setup, choice, memory)
     try:
         if folder is not None and overwrite:
             remove_record(folder)
-        writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name)
+        writer = RecordWriter(
+            folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name, parts_kept=parts
+        )
         mission = _Mission(team, writer, header.n_steps, on_progress)
-        complete = mission.fly()
+        complete = mission.fly(flown)
     finally:
         team.close()
     timing = {
@@ -114,10 +179,11 @@ class _Mission:
         self.agent_steps = 0
         self._reported = -np.inf
 
-    def fly(self) -> bool:
-        """Fly until time or work is over; returns False when Ctrl-C stopped it."""
-        self.writer.append(_start_tick(self.runtime))
-        k = 0
+    def fly(self, k: int = 0) -> bool:
+        """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
+        if k == 0:
+            self.writer.append(_start_tick(self.runtime))
+        marked = time.monotonic()
         try:
             while k < self.n_steps and not self.runtime.finished:
                 began = time.perf_counter()
@@ -127,10 +193,19 @@ class _Mission:
                 self.writer.append(_tick(self.runtime, k))
                 k += 1
                 self._report(k)
+                if time.monotonic() - marked >= MARK_INTERVAL_S:
+                    self._mark(k)
+                    marked = time.monotonic()
         except KeyboardInterrupt:
             return False
         self._report(k, last=True)
         return True
+
+    def _mark(self, k: int) -> None:
+        """Keep what is needed to go on from here."""
+        memory = self.runtime.snapshot()
+        if memory is not None:
+            self.writer.mark(k, memory)
 
     def _report(self, k: int, *, last: bool = False) -> None:
         now = time.perf_counter()

@@ -103,6 +103,15 @@ class Delivery(NamedTuple):
     data: bytes
 
 
+class RadioMemory(NamedTuple):
+    """All that a radio remembers."""
+
+    on_the_way: list[Delivery]
+    budget: list[float]
+    bytes_on_air: int
+    n_sent: int
+
+
 class Radio:
     """Carries the messages of a team.
 
@@ -157,6 +166,16 @@ class Radio:
         for delivery in sorted(arrived, key=lambda d: (d.posted, d.sender, d.number)):
             inboxes[delivery.receiver].append(delivery.data)
         return inboxes
+
+    def snapshot(self) -> RadioMemory:
+        """All that it remembers."""
+        return RadioMemory(self._on_the_way, self._budget.tolist(), self.bytes_on_air, self.n_sent)
+
+    def restore(self, memory: RadioMemory) -> None:
+        """Remember what `snapshot` gave and nothing else."""
+        self._on_the_way = list(memory.on_the_way)
+        self._budget = np.array(memory.budget)
+        self.bytes_on_air, self.n_sent = memory.bytes_on_air, memory.n_sent
 
     def _within_bandwidth(self, r: int, outbox: Sequence[bytes]) -> list[bytes]:
         if math.isinf(self._model.bandwidth):

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from d2oc.agent import AgentSetup, Ground, ground_of
 from d2oc.arrays import Floats, Ints
-from d2oc.bus.radio import Radio
+from d2oc.bus.radio import Radio, RadioMemory
 from d2oc.control.d2oc import Law, Team
 from d2oc.control.weight_sharing import Mail, empty_mail
+from d2oc.errors import RecordError
 from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
 from d2oc.runtime.shard import Outcomes, Shard
 from d2oc.vehicles.motion import Motion, motion_arrays
@@ -29,6 +31,12 @@ class Host(Protocol):
 
     def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
         """Step every agent of the team once; see `Shard.step`."""
+
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `d2oc.agent.Agent.snapshot`."""
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give agents that have not flown yet the memories of a snapshot."""
 
     def close(self) -> None:
         """Leave nothing running."""
@@ -44,8 +52,29 @@ class LocalHost:
         """Step every agent; see `Host`."""
         return self.shard.step(tick, state, inboxes)
 
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `Host`."""
+        return self.shard.snapshot()
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give memories; see `Host`."""
+        self.shard.restore(memories)
+
     def close(self) -> None:
         """Nothing to do; see `Host`."""
+
+
+class _Memory(msgspec.Struct):
+    """All that a flight remembers between two steps; arrays as their bytes."""
+
+    agents: list[bytes]
+    radio: RadioMemory
+    state: bytes
+    command: bytes
+    goal: bytes
+    active: bytes
+    consumed: bytes
+    remaining: bytes
 
 
 class AgentsRuntime:
@@ -65,9 +94,19 @@ class AgentsRuntime:
         Unit of weights.
     world : World, optional
         What moves vehicles; default: their model equations.
+    memory : bytes, optional
+        What `snapshot` gave; the flight goes on from there instead of beginning.
     """
 
-    def __init__(self, setup: TeamSetup, host: Host, radio: Radio, quantum: float, world: World | None = None) -> None:
+    def __init__(
+        self,
+        setup: TeamSetup,
+        host: Host,
+        radio: Radio,
+        quantum: float,
+        world: World | None = None,
+        memory: bytes | None = None,
+    ) -> None:
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
         locate_all(self.team, self.motion)
@@ -77,7 +116,7 @@ class AgentsRuntime:
         self._quantum = quantum
         self._negligible = int(NEGLIGIBLE_WEIGHT / quantum)
         self._world: World = world or IdealWorld(self.motion, self.team.kind)
-        self._now = self._step_agents(0)
+        self._now = self._step_agents(0) if memory is None else self._restored(memory)
 
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
@@ -107,6 +146,45 @@ class AgentsRuntime:
     def close(self) -> None:
         """Leave nothing running."""
         self._host.close()
+
+    def snapshot(self) -> bytes:
+        """All that the flight remembers between two steps, as plain data."""
+        now = self._now
+        return msgspec.msgpack.encode(
+            _Memory(
+                self._host.snapshot(),
+                self._radio.snapshot(),
+                self.team.state.tobytes(),
+                now.command.tobytes(),
+                now.goal.tobytes(),
+                now.active.tobytes(),
+                now.consumed.tobytes(),
+                now.remaining.tobytes(),
+            )
+        )
+
+    def _restored(self, memory: bytes) -> Outcomes:
+        """What the agents gave before the step that comes next."""
+        try:
+            kept = msgspec.msgpack.decode(memory, type=_Memory)
+        except msgspec.MsgspecError as error:
+            raise RecordError(f"what the flight remembered cannot be read ({error}); fly it anew") from None
+        team = self.team
+        team.state[:] = np.frombuffer(kept.state).reshape(team.state.shape)
+        locate_all(team, self.motion)
+        self._host.restore(kept.agents)
+        self._radio.restore(kept.radio)
+        none = np.empty(0, np.int32)
+        return Outcomes(
+            command=np.frombuffer(kept.command).reshape(team.input.shape),
+            outboxes=[],
+            goal=np.frombuffer(kept.goal).reshape(team.goal.shape),
+            active=np.frombuffer(kept.active, np.bool_),
+            consumed=np.frombuffer(kept.consumed),
+            remaining=np.frombuffer(kept.remaining, np.int64),
+            consumption=(none, none, np.empty(0)),
+            heard=(none, none, none, none),
+        )
 
     def _step_agents(self, tick: int) -> Outcomes:
         outcomes = self._host.step(tick, self.team.state, self._radio.deliver(tick))

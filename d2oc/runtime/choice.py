@@ -44,6 +44,9 @@ class Runtime(Protocol):
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """Agent, sample and amount of what was consumed in step k, the last one."""
 
+    def snapshot(self) -> bytes | None:
+        """All that the flight remembers, None if it must begin anew."""
+
     def close(self) -> None:
         """Leave nothing running."""
 
@@ -60,7 +63,9 @@ class RuntimeChoice:
     """Runtime `ray`: an existing cluster."""
 
 
-def build_runtime(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> tuple[Name, Runtime]:
+def build_runtime(
+    scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice, memory: bytes | None = None
+) -> tuple[Name, Runtime]:
     """Get a team ready to fly.
 
     Parameters
@@ -71,6 +76,8 @@ def build_runtime(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -
         Its team.
     choice : RuntimeChoice
         What was asked for.
+    memory : bytes, optional
+        What `Runtime.snapshot` gave: the flight goes on from there.
 
     Returns
     -------
@@ -98,7 +105,7 @@ def build_runtime(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -
             f'{scenario.name}: {key} = "{value}" is not for agents that know only what they are told; '
             f"it must be {needed}, or use the runtime 'inline'"
         )
-    return name, _agents_runtime(scenario, setup, name, choice)
+    return name, _agents_runtime(scenario, setup, name, choice, memory)
 
 
 def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
@@ -124,7 +131,9 @@ def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name
     return "ray" if installed() and len(setup.kind) * len(setup.weights) >= WORTH_RAY else "agents"
 
 
-def _agents_runtime(scenario: Scenario, setup: TeamSetup, name: Name, choice: RuntimeChoice) -> AgentsRuntime:
+def _agents_runtime(
+    scenario: Scenario, setup: TeamSetup, name: Name, choice: RuntimeChoice, memory: bytes | None
+) -> AgentsRuntime:
     ground = ground_of_team(setup)
     model = radio_model(scenario)
     setups = agent_setups(setup, ground.quantum, model.time_step, model.message_limit)
@@ -137,7 +146,7 @@ def _agents_runtime(scenario: Scenario, setup: TeamSetup, name: Name, choice: Ru
     else:
         host = LocalHost(setups, ground)
     try:
-        return AgentsRuntime(setup, host, radio, ground.quantum)
+        return AgentsRuntime(setup, host, radio, ground.quantum, memory=memory)
     except BaseException:
         host.close()
         raise

@@ -91,6 +91,16 @@ class RayHost:
         calls = [self._call(i, *self._given[-1]) for i in range(len(self._actors))]
         return joined(self._answers(calls))
 
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `d2oc.runtime.agents.Host`."""
+        self._keep()
+        return [memory for memories in self._memories for memory in memories or ()]
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give memories; see `d2oc.runtime.agents.Host`."""
+        self._memories = [list(memories[shard]) for shard in self._shards]
+        self._ray.get([actor.restore.remote(kept) for actor, kept in zip(self._actors, self._memories, strict=True)])
+
     def close(self) -> None:
         """Stop the actors, and the local cluster if it was started here."""
         for actor in self._actors:
