@@ -16,7 +16,7 @@ from d2oc.bus.radio import Radio, RadioModel
 from d2oc.control.law import first_gains, tracking_problem
 from d2oc.runtime.agents import AgentsRuntime, Host, LocalHost, agent_setups, ground_of_team
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
-from d2oc.runtime.ray_actors import RayHost, connected
+from d2oc.runtime.ray_actors import RayHost, connect
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import double_integrator
 
@@ -75,7 +75,7 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
     """
     cases = ((4, 1), (4, 2)) if quick else ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128))
     began = time.perf_counter()
-    ray, mine = connected(n_actors=max(-(-n // k) for n, k in cases))
+    connection = connect(n_actors=max(-(-n // k) for n, k in cases))
     start_s = time.perf_counter() - began
     try:
         rows = []
@@ -84,8 +84,7 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
             if on_row is not None:
                 on_row(row)
     finally:
-        if mine:
-            ray.shutdown()
+        connection.close()
     return start_s, rows
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,7 +70,8 @@ class RayHost:
         size = agents_per_actor or default_agents_per_actor(len(setups))
         self._shards = [slice(first, min(first + size, len(setups))) for first in range(0, len(setups), size)]
         self._setups = setups
-        self._ray, self._mine = connected(address, len(self._shards), OBJECT_STORE_BYTES + 2 * n_bytes)
+        self._connection = connect(address, len(self._shards), OBJECT_STORE_BYTES + 2 * n_bytes)
+        self._ray = self._connection.ray
         self._lost = (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError)
         self._actor_class = self._ray.remote(num_cpus=0, max_restarts=0)(Shard)
         self._ground = self._ray.put(ground)
@@ -105,8 +108,7 @@ class RayHost:
         """Stop the actors, and the local cluster if it was started here."""
         for actor in self._actors:
             self._ray.kill(actor)
-        if self._mine:
-            self._ray.shutdown()
+        self._connection.close()
 
     def _started(self, shard: slice) -> Any:
         return self._actor_class.remote(self._setups[shard], self._ground)
@@ -166,10 +168,25 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def connected(
-    address: str | None = None, n_actors: int = 1, object_store: int = OBJECT_STORE_BYTES
-) -> tuple[Any, bool]:
-    """Ray, with a cluster: the one this process uses already, the one at `address`, or a new local one.
+class Connection(NamedTuple):
+    """Ray with a cluster; `close` undoes what `connect` did."""
+
+    ray: Any
+    mine: bool
+    """Whether this process was not connected before."""
+    folder: str | None
+    """Logs and sockets of a local cluster started here."""
+
+    def close(self) -> None:
+        """Stop a cluster started here, leave one that was there."""
+        if self.mine:
+            self.ray.shutdown()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def connect(address: str | None = None, n_actors: int = 1, object_store: int = OBJECT_STORE_BYTES) -> Connection:
+    """Ray with a cluster: the one this process uses already, the one at `address`, or a new local one.
 
     Parameters
     ----------
@@ -182,29 +199,32 @@ def connected(
 
     Returns
     -------
-    ray : module
-    mine : bool
-        Whether the connection was made here and is to be shut down.
+    connection : Connection
     """
     ray = _imported(local=address is None)
     if ray.is_initialized():
-        return ray, False
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        return Connection(ray, False, None)
+    if address and ":" in address:
+        _require_answer(address)
+    connection = Connection(ray, True, None if address else tempfile.mkdtemp(prefix="d2oc-ray-"))
     local: dict[str, Any] = {
         "include_dashboard": False,
         "object_store_memory": object_store,
-        "num_cpus": n_actors,  # so many processes are started ahead; more than that make Ray complain
+        "num_cpus": n_actors,  # so many processes are started ahead
         "_node_ip_address": "127.0.0.1",
+        "_temp_dir": connection.folder,
     }
-    if address and ":" in address:
-        _require_answer(address)
     try:
-        ray.init(address=address or "local", **quiet, **({} if address else local))
+        ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=False,
+            **({} if address else local),
+        )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        connection.close()
         reason = " ".join(str(error).split())[:200]
         raise RuntimeUnavailableError(f"no Ray cluster answers at {address or 'this machine'}: {reason}") from None
     _silence(ray)
-    return ray, True
+    return connection
 
 
 def _silence(ray: Any) -> None:

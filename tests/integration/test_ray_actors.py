@@ -29,10 +29,9 @@ RADIO = {
 @pytest.fixture(scope="module")
 def ray():
     """A local Ray."""
-    ray, mine = ray_actors.connected(n_actors=2)
-    yield ray
-    if mine:
-        ray.shutdown()
+    connection = ray_actors.connect(n_actors=2)
+    yield connection.ray
+    connection.close()
 
 
 @pytest.fixture(scope="module")
