@@ -150,6 +150,8 @@ class Report(NamedTuple):
     active: bool
     """Whether it acts in the step that begins."""
     heard: Heard
+    memory: int
+    """Of belief and logs. [byte]"""
 
 
 class Outcome(NamedTuple):
@@ -298,9 +300,31 @@ class Agent:
         self._before = team.position[0].copy()
         self._settled = self._belief.version[0].copy()
         report = Report(
-            consumed, samples, amounts, int(self._belief.total[0]), team.goal[0].copy(), bool(team.active[0]), heard
+            consumed,
+            samples,
+            amounts,
+            int(self._belief.total[0]),
+            team.goal[0].copy(),
+            bool(team.active[0]),
+            heard,
+            self.memory_bytes,
         )
         return Outcome(team.input[0].copy(), outbox, report)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of belief and logs. [byte]"""
+        return sum(np.asarray(array).nbytes for array in (*self._belief, *self._logs))
+
+    def stopped(self) -> Outcome:
+        """What an agent gives that is lost: nothing."""
+        team = self._team
+        team.active[0], team.input[0], team.goal[0] = False, 0.0, np.nan
+        none = np.empty(0, np.int32)
+        heard = Heard(none, none, none)
+        remaining = int(self._belief.total[0])
+        report = Report(0.0, none, np.empty(0), remaining, team.goal[0].copy(), False, heard, self.memory_bytes)
+        return Outcome(team.input[0].copy(), [], report)
 
     # Remembering
 

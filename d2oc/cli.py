@@ -236,9 +236,9 @@ def _progress(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None]
     began = monotonic()
 
     def on_progress(progress: Any) -> None:
-        if monotonic() - began > 1.0:
+        if monotonic() - began > 1.0 or progress.planning:
             bar.start()
-        left = f"{100 * progress.remaining_weight:.0f} % untreated"
+        left = "planning" if progress.planning else f"{100 * progress.remaining_weight:.0f} % untreated"
         bar.update(task, completed=progress.step, total=progress.n_steps, left=left)
 
     try:
@@ -281,6 +281,8 @@ def _show(summary: dict[str, Any]) -> None:
     table.add_row("samples", f"{summary['n_samples']:,}", f"{removed:,} outside the field removed" if removed else "")
     for key, label, unit in ROWS:
         table.add_row(label, _number(summary, key, unit), unit)
+    for lost in summary.get("lost_agents", ()):
+        table.add_row("LOST", f"agent {lost['agent']}", f"at {lost['time_s']:.1f} s: {lost['reason']}")
     timing = summary["timing"]
     table.add_row("computed in", f"{timing['compute_time_per_agent_step_us']:.1f}", "µs per agent-step")
     table.add_row("wall time", f"{timing['wall_time_s']:.2f}", "s")
@@ -358,6 +360,85 @@ def verify(
         raise typer.Exit(CHECK_FAILED)
 
 
+@app.command("compare", epilog="Example: d2oc compare six_drones --methods mission-plan,official,smc --seeds 3")
+def compare_methods(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
+    methods: Annotated[
+        str,
+        typer.Option(help="Names, separated by commas; an unknown name lists them all."),
+    ] = "mission-plan,d2oc-cells,d2oc,official,lawnmower,smc,hedac",
+    seeds: Annotated[
+        int, typer.Option(help="Seeds flown by each method: the scenario's and those after it.", min=1)
+    ] = 3,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all methods; repeatable.")
+    ] = None,
+    w2_level: Annotated[
+        float | None,
+        typer.Option("--w2-level", help="W2 whose time is taken; default 5 % of the field's side. [m]", min=1e-9),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that keeps every finished flight; default runs/compare-NAME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out keeps.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fly a scenario with several methods: same map, starts, limits and seeds; one table with mean and spread."""
+    from d2oc.compare.comparison import compare, write_csv
+    from d2oc.compare.table import show_comparison
+
+    folder = out or Path("runs") / f"compare-{_as_file_name(Path(scenario).stem)}"
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    try:
+        with _comparison_progress(silent=as_json) as on_progress:
+            comparison = compare(
+                scenario, names, seeds, folder,
+                changes=changes or (), w2_level_m=w2_level, resume=resume, on_progress=on_progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        _say(f"interrupted; finished flights are kept in {folder}: the same command with --resume goes on")
+        raise typer.Exit(INTERRUPTED) from None
+    content = comparison.as_dict()
+    (folder / "comparison.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_csv(comparison, folder / "comparison.csv")
+    if csv is not None:
+        write_csv(comparison, csv)
+    picture = _draw_comparison(content, folder)
+    if as_json:
+        _print_json(content)
+    else:
+        show_comparison(content)
+        print(f"kept in  {folder}\npicture  {picture}")
+
+
+def _draw_comparison(content: dict[str, Any], folder: Path) -> str:
+    """Path of the picture, or a sentence why there is none."""
+    try:
+        from d2oc_viz.comparison import draw_comparison
+
+        return str(draw_comparison(content, folder / "comparison.png"))
+    except MissingExtraError as error:
+        return f"none: {error}"
+
+
+@contextmanager
+def _comparison_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Progress bar over all flights, on standard error."""
+    if silent:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None)
+        yield lambda progress: bar.update(
+            task, completed=progress.done, total=progress.n_flights, description=progress.flight
+        )
+
+
 @app.command()
 def metrics(
     run_folder: Annotated[Path, typer.Argument(help="Run folder, of a finished, killed or running mission.")],
@@ -397,23 +478,36 @@ def bench_transport(
     full: Annotated[bool, typer.Option("--full", help="10 maps x 3 starts instead of 4 x 1.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Coverage of the mission plan beside the published loop: same samples, starts and limits."""
-    from d2oc.benchmarks.coverage import CoverageRow, measure
+    """Coverage of the mission plan beside the published loop; cost of dividing maps and of limits in the optimiser."""
+    from d2oc.benchmarks.transport import line, measure
 
-    def on_row(row: CoverageRow) -> None:
+    rows = measure(full=full, on_row=None if as_json else lambda row: print(line(row), flush=True))
+    if as_json:
+        _print_json({"rows": rows})
+
+
+@bench_app.command("coverage")
+def bench_coverage(
+    methods: Annotated[str, typer.Option(help="Names, separated by commas, as for compare.")] = "lawnmower,smc,hedac",
+    maps: Annotated[int, typer.Option(help="Random maps.", min=1)] = 3,
+    comm_range: Annotated[float, typer.Option(help="Radio range [m].", min=0)] = float("inf"),
+    as_json: AsJson = False,
+) -> None:
+    """W2 on CoverageControl's default task (32 robots, 1024 m, 2000 s), for any methods of compare."""
+    from d2oc.benchmarks.coverage_task import TaskRow, measure_task
+
+    def on_row(row: TaskRow) -> None:
         if not as_json:
+            by_map = ", ".join(f"{value:.1f}" for value in row.w2_by_map_m)
+            reached = "never on some map" if row.time_to_50_m_s is None else f"{row.time_to_50_m_s:.0f} s"
             print(
-                f"{row.name:52}{row.n_runs:4}{row.official_w2_m:12.2f}{row.plan_w2_m:9.2f}"
-                f"{'-' if row.lower_bound_w2_m is None else format(row.lower_bound_w2_m, '.2f'):>9}"
-                f"{row.median_w2_ratio:8.3f}{row.worst_w2_ratio:8.3f}{row.plan_s:8.1f}",
+                f"{row.name:12} W2 {row.w2_m:6.1f} m ({by_map}), below 50 m after {reached}, "
+                f"{row.microseconds_per_agent_step:.0f} us per agent-step",
                 flush=True,
             )
 
-    if not as_json:
-        print(
-            f"{'name':52}{'runs':>4}{'official m':>12}{'plan m':>9}{'bound m':>9}{'ratio':>8}{'worst':>8}{'plan s':>8}"
-        )
-    rows = measure(full=full, on_row=on_row)
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    rows = measure_task(names, maps, comm_range_m=comm_range, on_row=on_row)
     if as_json:
         _print_json({"rows": [row.as_dict() for row in rows]})
 
@@ -455,6 +549,29 @@ def _bench_line(row: dict[str, Any]) -> str:
         f"{row['name']:22}{cell('n_samples', 10)}{cell('n_agents', 8)}{cell('horizon_steps', 9)}"
         f"{cell('microseconds_per_agent_step', 15)}{cell('numpy_microseconds', 12)}{cell('ratio_to_numpy', 9)}"
     )
+
+
+@bench_app.command("world")
+def bench_world(
+    quick: Annotated[bool, typer.Option("--quick", help="Two short runs each, up to 100 drones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How much faster than real time a fleet flies as rigid bodies, the whole loop included."""
+    from d2oc.benchmarks.world import Row, measure
+
+    def on_row(row: Row) -> None:
+        if not as_json:
+            print(
+                f"{row.name:16}{row.n_agents:8}{row.real_time_factor:12}{row.slowest_real_time_factor:10}"
+                f"{row.processor_real_time_factor:14}",
+                flush=True,
+            )
+
+    if not as_json:
+        print(f"{'name':16}{'agents':>8}{'x real time':>12}{'slowest':>10}{'x processor':>14}")
+    rows = measure(quick=quick, on_row=on_row)
+    if as_json:
+        _print_json({"rows": [row.as_dict() for row in rows]})
 
 
 if __name__ == "__main__":

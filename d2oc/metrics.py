@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 
 from d2oc.arrays import Floats
+from d2oc.faults import SENTENCE, Fault
 from d2oc.record import Record
 from d2oc.transport.wasserstein import sliced_wasserstein2, wasserstein2
 
 ERGODIC_MODES = 10
 """Cosine modes per axis of the ergodic metric."""
+TIMES_LOOKED_AT = 40
+"""Evenly spaced moments of a mission at which it is asked whether W2 is low enough."""
+CHEAP_PAIRS = 65_536
+"""Pairs of points up to which the exact W2 is as cheap as an interval on cells."""
+ROUGH_CELLS = (256, 1024)
+"""Cells of the certified intervals tried before an exact W2."""
+CLOSE_ENOUGH = 0.02
+"""Width of a certified interval, as a share of W2, that is taken for the value on the way."""
 
 
 def summarise(record: Record) -> dict[str, Any]:
@@ -54,17 +63,20 @@ def summarise(record: Record) -> dict[str, Any]:
         "n_messages": len(messages["tick"]),
         "message_bytes": int(messages["bytes"].sum(dtype=np.int64)),
         "message_entries": int(messages["entries"].sum(dtype=np.int64)),
+        **flight(record),
         "record_digest": record.digest(),
         "timing": timing(record),
     }
 
 
-def visited(record: Record) -> tuple[Floats, Floats]:
+def visited(record: Record, until: int | None = None) -> tuple[Floats, Floats]:
     """Where the team was, as a measure: every position after a step flown, with the mass of that step.
 
     Parameters
     ----------
     record : Record
+    until : int, optional
+        Last tick that counts; default: all.
 
     Returns
     -------
@@ -75,6 +87,8 @@ def visited(record: Record) -> tuple[Floats, Floats]:
     """
     trajectory = record.trajectory
     acted = trajectory["active"]
+    if until is not None:
+        acted = acted & (trajectory["tick"] <= until)
     alpha = np.array([agent.alpha for agent in record.header.agents])
     points = np.column_stack([trajectory["x_m"][acted], trajectory["y_m"][acted]])
     return points, alpha[trajectory["agent"][acted]]
@@ -93,8 +107,7 @@ def coverage_distance(record: Record) -> dict[str, Any]:
     if len(points) == 0:
         names = ("w2_m", "w2_lower_m", "w2_upper_m", "w2_method", "sliced_w2_m")
         return dict.fromkeys(names)
-    samples = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
-    weights = record.samples["weight"]
+    samples, weights = _reference(record)
     distance = wasserstein2(points, masses, samples, weights)
     return {
         "w2_m": distance.value,
@@ -103,6 +116,72 @@ def coverage_distance(record: Record) -> dict[str, Any]:
         "w2_method": distance.method,
         "sliced_w2_m": sliced_wasserstein2(points, masses, samples, weights),
     }
+
+
+def w2_at_share(record: Record, share: float) -> float | None:
+    """W2 of what had been flown after a share of the planned mission, scaled to mass one. [m]
+
+    Parameters
+    ----------
+    record : Record
+    share : float
+        Of the steps planned, 0 to 1.
+
+    Returns
+    -------
+    distance : float or None
+        Within 1 % (the middle of a certified interval), or as `wasserstein2` gives it; None before the first step.
+    """
+    points, masses = visited(record, round(share * record.header.n_steps))
+    if len(points) == 0:
+        return None
+    samples, weights = _reference(record)
+    for n_cells in ROUGH_CELLS:
+        rough = wasserstein2(points, masses, samples, weights, exact_up_to=CHEAP_PAIRS, n_cells=n_cells)
+        if rough.upper - rough.lower <= CLOSE_ENOUGH * rough.value:
+            return rough.value
+    return wasserstein2(points, masses, samples, weights).value
+
+
+def time_to_w2(record: Record, level: float) -> float | None:
+    """First of 40 evenly spaced moments at which W2 of what had been flown is at most `level`. [s]
+
+    The sliced distance is a lower bound, and certified intervals on few cells decide nearly always; only where the
+    level lies inside them W2 is computed as `wasserstein2` does.
+
+    Parameters
+    ----------
+    record : Record
+    level : float
+        [m]
+
+    Returns
+    -------
+    time : float or None
+        None where it never got so low.
+    """
+    samples, weights = _reference(record)
+    for i in range(1, TIMES_LOOKED_AT + 1):
+        until = round(i / TIMES_LOOKED_AT * record.header.n_steps)
+        points, masses = visited(record, until)
+        if len(points) and _is_within(points, masses, samples, weights, level):
+            return until * record.header.time_step_s
+    return None
+
+
+def _is_within(points: Floats, masses: Floats, samples: Floats, weights: Floats, level: float) -> bool:
+    if sliced_wasserstein2(points, masses, samples, weights, n_directions=16) > level:
+        return False
+    for n_cells in ROUGH_CELLS:
+        rough = wasserstein2(points, masses, samples, weights, exact_up_to=CHEAP_PAIRS, n_cells=n_cells)
+        if rough.lower > level or rough.upper <= level:
+            return rough.upper <= level
+    return wasserstein2(points, masses, samples, weights).value <= level
+
+
+def _reference(record: Record) -> tuple[Floats, Floats]:
+    """Samples and weights of the reference density, shape (N, 2) [m] and (N,)."""
+    return np.column_stack([record.samples["x_m"], record.samples["y_m"]]), record.samples["weight"]
 
 
 def consumed_by_sample(record: Record) -> Floats:
@@ -188,10 +267,14 @@ def _modes(unit_points: Floats, masses: Floats) -> Floats:
 
 
 def min_separation(record: Record) -> float | None:
-    """Smallest distance between two acting agents at any tick; None if there never were two. [m]"""
+    """Smallest distance between two acting agents at any tick; None if there never were two. [m]
+
+    In the plane, and in space where the record has heights.
+    """
     from scipy.spatial import cKDTree
 
-    position = record.by_tick("x_m", "y_m")
+    has_height = "height_m" in record.trajectory
+    position = record.by_tick("x_m", "y_m", *(["height_m"] if has_height else []))
     active = record.by_tick("active")[:, :, 0]
     active[0] = True  # at the start everyone stands there
     smallest = math.inf
@@ -200,6 +283,42 @@ def min_separation(record: Record) -> float | None:
             distance, _ = cKDTree(here[acts]).query(here[acts], k=2)
             smallest = min(smallest, float(distance[:, 1].min()))
     return None if math.isinf(smallest) else smallest
+
+
+def flight(record: Record) -> dict[str, Any]:
+    """How rigid bodies flew the mission; empty for the ideal world, which has none.
+
+    Parameters
+    ----------
+    record : Record
+
+    Returns
+    -------
+    metrics : dict
+        ``lost_agents``: agent, time and reason of each; ``model_error_rms_m``: root mean square distance between where
+        the law's model said an agent would be after a step and where it was; ``least_charge``: of any battery at the
+        end; ``sprayed_l``: liquid given by all tanks.
+    """
+    if "fault" not in record.trajectory:
+        return {}
+    fault = record.by_tick("fault")[:, :, 0].astype(int)
+    active = record.by_tick("active")[:, :, 0].astype(bool)
+    error = record.by_tick("model_error_m")[:, :, 0][active]
+    liquid = record.by_tick("liquid_l")[:, :, 0]
+    lost = [
+        {
+            "agent": int(r),
+            "time_s": float((fault[:, r] > 0).argmax() * record.header.time_step_s),
+            "reason": SENTENCE[Fault(fault[-1, r])],
+        }
+        for r in np.flatnonzero(fault[-1])
+    ]
+    return {
+        "lost_agents": lost,
+        "model_error_rms_m": float(np.sqrt(np.mean(error**2))) if len(error) else 0.0,
+        "least_charge": float(record.by_tick("charge")[-1].min()),
+        "sprayed_l": float((liquid[0] - liquid[-1]).sum()),
+    }
 
 
 def path_lengths(record: Record) -> Floats:

@@ -10,13 +10,9 @@ from typing import cast
 
 import numpy as np
 
-from d2oc.arrays import Floats
-from d2oc.control.assigned_law import AssignedLaw
-from d2oc.control.controller import Controller
-from d2oc.control.mission_law import MissionPlanLaw
-from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
+from d2oc.laws import team_law
 from d2oc.record import (
     AgentHeader,
     Record,
@@ -29,11 +25,11 @@ from d2oc.record import (
     runtime_of,
 )
 from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
-from d2oc.runtime.inline import TeamSetup
+from d2oc.runtime.inline import TeamSetup, positions
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
-from d2oc.vehicles.linear import top_speed_of
+from d2oc.worlds import build_world
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -50,6 +46,8 @@ class Progress:
     n_steps: int
     remaining_weight: float
     """Mean over the agents of what each believes to remain."""
+    planning: bool = False
+    """Whether the team plans before it takes off, which may take seconds to minutes."""
 
 
 def simulate(
@@ -142,7 +140,8 @@ def _simulate(
     header = _header(scenario, field, samples, setup)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
-    name, team = build_runtime(scenario, setup, choice, memory)
+    world = build_world(scenario, setup, [k.vehicle for k in kinds])
+    name, team = build_runtime(scenario, setup, choice, world, memory)
     try:
         if folder is not None and overwrite:
             remove_record(folder)
@@ -157,6 +156,7 @@ def _simulate(
         "wall_time_s": time.perf_counter() - began,
         "compute_time_s": mission.compute_time_s,
         "agent_steps": float(mission.agent_steps),
+        "memory_bytes": float(team.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
 
@@ -183,6 +183,8 @@ class _Mission:
         """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
         if k == 0:
             self.writer.append(_start_tick(self.runtime))
+        if self.on_progress is not None:
+            self.on_progress(Progress(k, self.n_steps, 1.0, planning=True))
         marked = time.monotonic()
         try:
             while k < self.n_steps and not self.runtime.finished:
@@ -230,33 +232,8 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
         comm_range=scenario.radio.comm_range_m,
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
-        give_way=scenario.mission.give_way,
-        controller=_controller(scenario, kinds, starts),
+        controller=team_law(scenario, field, samples, kinds, starts),
     )
-
-
-def _assigned_law(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> AssignedLaw:
-    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
-    time_step = scenario.mission.time_step_s
-    return AssignedLaw(
-        starts,
-        np.array([kind.n_steps for kind in agents], np.int32),
-        np.array([kind.alpha for kind in agents]),
-        scenario.radio.comm_range_m,
-        np.array([top_speed_of(kind.model) * time_step for kind in agents]),
-        max(1, round(scenario.assignment.refresh_interval_s / time_step)),
-    )
-
-
-def _controller(scenario: Scenario, kinds: Sequence[Kind], starts: Floats) -> Controller | None:
-    """What steers the team; None for the published law."""
-    if scenario.control.law == "closed-form":
-        return None if scenario.assignment.method == "none" else _assigned_law(scenario, kinds, starts)
-    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
-    n_steps = np.array([kind.n_steps for kind in agents], np.int32)
-    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
-    return MissionPlanLaw([flyers[id(kind)] for kind in agents], n_steps, scenario.radio.comm_range_m, effort)
 
 
 def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
@@ -284,10 +261,11 @@ def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
 def _start_tick(runtime: Runtime) -> Tick:
     team = runtime.team
     none = np.empty(0, np.int32)
+    state = runtime.world.true_state(team.state)
     return Tick(
         tick=0,
-        position=team.position.copy(),
-        state=_states(runtime),
+        position=positions(state, team.kind, runtime.motion),
+        state=_states(runtime, state),
         input=np.full_like(team.input, np.nan),
         goal=np.full_like(team.goal, np.nan),
         consumed=np.zeros_like(team.consumed),
@@ -295,16 +273,18 @@ def _start_tick(runtime: Runtime) -> Tick:
         active=np.zeros_like(team.active),
         consumption=(none, none, np.empty(0)),
         messages=(none, none, none, none),
+        telemetry=runtime.world.telemetry(),
     )
 
 
 def _tick(runtime: Runtime, k: int) -> Tick:
     team, mail = runtime.team, runtime.mail
     n = int(mail.n[0])
+    state = runtime.world.true_state(team.state)
     return Tick(
         tick=k + 1,
-        position=team.position.copy(),
-        state=_states(runtime),
+        position=positions(state, team.kind, runtime.motion),
+        state=_states(runtime, state),
         input=_inputs(runtime),
         goal=team.goal.copy(),
         consumed=team.consumed.copy(),
@@ -314,14 +294,15 @@ def _tick(runtime: Runtime, k: int) -> Tick:
         messages=(
             mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
         ),
+        telemetry=runtime.world.telemetry(),
     )  # fmt: skip
 
 
-def _states(runtime: Runtime) -> np.ndarray:
+def _states(runtime: Runtime, state: np.ndarray) -> np.ndarray:
     """States, NaN where a model has fewer than the largest."""
-    columns = np.arange(runtime.team.state.shape[1])
+    columns = np.arange(state.shape[1])
     n_states = runtime.motion.n_states[runtime.team.kind]
-    return np.where(columns < n_states[:, None], runtime.team.state, np.nan)
+    return np.where(columns < n_states[:, None], state, np.nan)
 
 
 def _inputs(runtime: Runtime) -> np.ndarray:

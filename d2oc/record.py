@@ -109,6 +109,8 @@ class Tick:
     """Agent, sample and amount of every consumption."""
     messages: tuple[Ints, Ints, Ints, Ints]
     """Sender, receiver, new ledger entries and bytes of every message."""
+    telemetry: Mapping[str, Floats] = field(default_factory=dict)
+    """What else the world keeps: columns of the trajectory by name, each of shape (L,)."""
 
 
 class Record:
@@ -529,6 +531,8 @@ def _trajectory(ticks: Sequence[Tick], time_step_s: float) -> Columns:
         columns |= {column.format(label): stacked[:, i] for i, label in enumerate(labels)}
     for name in ("consumed", "believed_remaining", "active"):
         columns[name] = np.concatenate([getattr(tick, name) for tick in ticks])
+    for name in ticks[0].telemetry:
+        columns[name] = np.concatenate([tick.telemetry[name] for tick in ticks])
     return columns
 
 

@@ -12,7 +12,7 @@ from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.law import Gains, first_gains, require_stable, tracking_problem
 from d2oc.errors import ScenarioError
 from d2oc.field import Field
-from d2oc.scenario.schema import GroupTable, Scenario
+from d2oc.scenario.schema import GroupTable, Scenario, VehicleTable
 from d2oc.vehicles.from_scenario import vehicle_model
 from d2oc.vehicles.linear import LinearModel
 
@@ -20,6 +20,12 @@ SAMPLING_STREAM = 0
 """First word of the seed of the sampling."""
 AGENT_STREAM = 1
 """First word of the seed of an agent; the second is its number, so adding an agent changes no other draw."""
+GUIDANCE_STREAM = 2
+"""First word of the seed of an agent's baseline; the second is its number."""
+WIND_STREAM = 3
+"""First word of the seed of the gusts at an agent; the second is its number."""
+SENSOR_STREAM = 4
+"""First word of the seed of an agent's sensors; the second is its number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,7 @@ class Kind:
     """Agents that share model, law, duration and mass per step."""
 
     n_agents: int
+    vehicle: VehicleTable
     model: LinearModel
     problem: TrackingProblem
     gains: Gains
@@ -70,11 +77,22 @@ def _n_steps(scenario: Scenario, group: GroupTable) -> int:
 
 def _kind(scenario: Scenario, group: GroupTable, n_steps: int, alpha: float) -> Kind:
     control = group.control or scenario.control
-    model = vehicle_model(group.vehicle or scenario.vehicle, scenario.mission.time_step_s, n_steps)
+    vehicle = group.vehicle or scenario.vehicle
+    model = vehicle_model(vehicle, scenario.mission.time_step_s, n_steps)
     problem = tracking_problem(model, control, alpha)
     if control.law == "closed-form":
         require_stable(problem, control, scenario.name, n_steps)
-    return Kind(group.n_agents, model, problem, first_gains(problem, control.horizon_steps, n_steps), n_steps, alpha)
+    gains = first_gains(problem, control.horizon_steps, n_steps)
+    return Kind(group.n_agents, vehicle, model, problem, gains, n_steps, alpha)
+
+
+def cruise_speeds(scenario: Scenario) -> Floats:
+    """Speed at which a baseline flies each agent, shape (L,). [m/s]"""
+    speeds = []
+    for group in _groups(scenario):
+        control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
+        speeds += [min(control.cruise_speed_m_s or vehicle.max_speed_m_s, vehicle.max_speed_m_s)] * group.n_agents
+    return np.array(speeds)
 
 
 def start_positions(scenario: Scenario, field: Field, n_agents: int) -> Floats:

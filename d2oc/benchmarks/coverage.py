@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -76,26 +76,9 @@ class Case:
     """Shape (L, 2). [m]"""
 
 
-def measure(*, full: bool = False, on_row: Callable[[CoverageRow], None] | None = None) -> list[CoverageRow]:
-    """Fly all comparisons.
-
-    Parameters
-    ----------
-    full : bool
-        10 maps x 3 starts instead of 4 x 1.
-    on_row : callable, optional
-        Called with each row as soon as it is there.
-
-    Returns
-    -------
-    rows : list of CoverageRow
-    """
-    rows = []
-    for row in _rows(list(cases(*(FULL if full else SHORT)))):
-        rows.append(row)
-        if on_row is not None:
-            on_row(row)
-    return rows
+def rows(*, full: bool = False) -> Iterator[CoverageRow]:
+    """Fly all comparisons, 4 maps with one set of starts each or, in full, 10 maps with three."""
+    yield from _rows(list(cases(*(FULL if full else SHORT))))
 
 
 def cases(n_maps: int, n_starts: int) -> Iterator[Case]:

@@ -41,6 +41,8 @@ class AssignedLaw:
         Cells are computed anew this often.
     """
 
+    flies_to_the_end = False
+
     def __init__(
         self, starts: Floats, n_steps: Ints, alpha: Floats, comm_range: float, reach: Floats, refresh_steps: int
     ) -> None:
@@ -83,6 +85,11 @@ class AssignedLaw:
         """Note who was heard, and who must be near and is silent."""
         self._renew |= self._knowledge.hear(k, sender, receiver, crew.team.position)
         self._renew |= self._knowledge.miss(self._surely_in_range(k, crew))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the cells; see `Controller`."""
+        return self._knowledge.memory_bytes + sum(cell.nbytes for cell in self.mine)
 
     def _cell(self, r: int, k: int, crew: Crew) -> Flags:
         flying = self._knowledge.flying(r) & (self._n_steps > k)

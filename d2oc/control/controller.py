@@ -31,6 +31,14 @@ class Crew(NamedTuple):
 class Controller(Protocol):
     """What steers a team in parallel order: stages A and B, and what is made of messages."""
 
+    @property
+    def flies_to_the_end(self) -> bool:
+        """Whether the mission goes on when nothing is left to treat."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the law keeps beside the arrays of the crew. [byte]"""
+
     def decide(self, k: int, crew: Crew) -> None:
         """Stage A of step k: write `goal`, `input` and `active` of every agent into ``crew.team``."""
 
@@ -49,6 +57,8 @@ class Controller(Protocol):
 
 class ClosedFormLaw:
     """The published law: select, solve in closed form, consume what is nearest; with giving way as an option."""
+
+    flies_to_the_end = False
 
     def __init__(self, n_agents: int, n_samples: int, *, give_way: bool) -> None:
         self._give_way = give_way
@@ -72,3 +82,46 @@ class ClosedFormLaw:
         """Note where neighbours will be next; see `Controller`."""
         if self._give_way:
             self._near = neighbours(sender, receiver, crew.team.position, before)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Room for what is set aside; see `Controller`."""
+        return sum(array.nbytes for array in (*self._near, *self._aside))
+
+
+class Guide(Protocol):
+    """What replaces stage A of the published law."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it keeps. [byte]"""
+
+    def steer(self, k: int, team: Team) -> None:
+        """Fill input, goal, active, consumed and reach of the whole team for step k."""
+
+
+class GuidedLaw:
+    """A guide decides where to go; consuming and sharing go on as in the published law."""
+
+    flies_to_the_end = True
+
+    def __init__(self, guide: Guide, published: ClosedFormLaw) -> None:
+        self._guide = guide
+        self._published = published
+
+    def decide(self, k: int, crew: Crew) -> None:
+        """Stage A by the guide; see `Controller`."""
+        self._guide.steer(k, crew.team)
+
+    def account(self, k: int, first: int, crew: Crew) -> int:
+        """Stage B; see `Controller`."""
+        return self._published.account(k, first, crew)
+
+    def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
+        """Note where neighbours will be next; see `Controller`."""
+        self._published.hear(k, sender, receiver, before, crew)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of guide and giving way; see `Controller`."""
+        return self._guide.memory_bytes + self._published.memory_bytes

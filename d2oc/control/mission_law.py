@@ -97,6 +97,8 @@ class MissionPlanLaw:
         How hard to plan.
     """
 
+    flies_to_the_end = False
+
     def __init__(self, flyers: Sequence[Flyer], n_steps: Ints, comm_range: float, effort: Effort) -> None:
         n_agents = len(flyers)
         self._flyers = flyers
@@ -155,6 +157,12 @@ class MissionPlanLaw:
         if k % NEWS_INTERVAL_STEPS == 0:
             for r in np.flatnonzero(crew.team.active & ~self._renew):
                 self._renew[r] = self._gone(int(r), k + 1, crew) > GONE_STEPS * self._alpha[r]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the plans; see `Controller`."""
+        plans = (array.nbytes for s in self._standing for array in (*s.plan.track, *s.dues, s.plan.goals))
+        return self._common.nbytes + self._knowledge.memory_bytes + sum(plans)
 
     def _plan_together(self, k: int, crew: Crew) -> None:
         """The plan that all find before take-off."""

@@ -58,6 +58,11 @@ class TeamKnowledge:
         self._times_lost[lost] += 1
         return np.asarray(lost.any(axis=1))
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of all rows. [byte]"""
+        return self._heard.nbytes + self._times_lost.nbytes + self._silent.nbytes
+
     def flying(self, r: int) -> Flags:
         """Whom agent r does not hold for lost, shape (L,)."""
         return np.asarray(self._times_lost[r] & 1 == 0)

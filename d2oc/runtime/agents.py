@@ -20,7 +20,7 @@ from d2oc.control.d2oc import Law, Team
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.errors import RecordError
 from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
-from d2oc.runtime.shard import Outcomes, Shard
+from d2oc.runtime.shard import Inboxes, Outcomes, Shard
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
 from d2oc.world.ideal import IdealWorld
@@ -29,7 +29,7 @@ from d2oc.world.ideal import IdealWorld
 class Host(Protocol):
     """Where the agents stand."""
 
-    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
         """Step every agent of the team once; see `Shard.step`."""
 
     def snapshot(self) -> list[bytes]:
@@ -48,7 +48,7 @@ class LocalHost:
     def __init__(self, setups: Sequence[AgentSetup], ground: Ground) -> None:
         self.shard = Shard(setups, ground)
 
-    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
         """Step every agent; see `Host`."""
         return self.shard.step(tick, state, inboxes)
 
@@ -115,14 +115,15 @@ class AgentsRuntime:
         self._radio = radio
         self._quantum = quantum
         self._negligible = int(NEGLIGIBLE_WEIGHT / quantum)
-        self._world: World = world or IdealWorld(self.motion, self.team.kind)
+        self.world: World = world or IdealWorld(self.motion, self.team.kind)
         self._now = self._step_agents(0) if memory is None else self._restored(memory)
 
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
         team, decided = self.team, self._now
         team.input[:], team.goal[:], team.active[:] = decided.command, decided.goal, decided.active
-        self._world.advance(k, team.state, team.input, team.active)
+        self.world.advance(k, team.state, team.input, team.active)
+        team.active[self.world.lost] = False
         locate_all(team, self.motion)
         self._now = self._step_agents(k + 1)
         team.consumed[:] = self._now.consumed
@@ -132,12 +133,17 @@ class AgentsRuntime:
     @property
     def finished(self) -> bool:
         """Whether nobody has anything left to treat, as far as each knows."""
-        return bool((self._now.remaining <= self._negligible).all())
+        return bool(((self._now.remaining <= self._negligible) | self.world.lost).all())
 
     @property
     def believed_remaining(self) -> Floats:
         """Remaining weight each agent believes in, shape (L,)."""
         return np.asarray(self._now.remaining * self._quantum)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of beliefs and logs of all agents; each has its own. [byte]"""
+        return int(self._now.memory.sum())
 
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """What was consumed in the last step, which must be k: agent, sample and amount, ordered by agent."""
@@ -147,8 +153,10 @@ class AgentsRuntime:
         """Leave nothing running."""
         self._host.close()
 
-    def snapshot(self) -> bytes:
-        """All that the flight remembers between two steps, as plain data."""
+    def snapshot(self) -> bytes | None:
+        """All that the flight remembers between two steps, as plain data; None where the world cannot tell its own."""
+        if not isinstance(self.world, IdealWorld):
+            return None
         now = self._now
         return msgspec.msgpack.encode(
             _Memory(
@@ -184,10 +192,14 @@ class AgentsRuntime:
             remaining=np.frombuffer(kept.remaining, np.int64),
             consumption=(none, none, np.empty(0)),
             heard=(none, none, none, none),
+            memory=np.zeros(len(team.kind), np.int64),
         )
 
     def _step_agents(self, tick: int) -> Outcomes:
-        outcomes = self._host.step(tick, self.team.state, self._radio.deliver(tick))
+        inboxes: list[list[bytes] | None] = list(self._radio.deliver(tick))
+        for r in np.flatnonzero(self.world.lost):
+            inboxes[r] = None
+        outcomes = self._host.step(tick, self.team.state, inboxes)
         self._radio.post(tick, self.team.position, outcomes.outboxes)
         return outcomes
 
@@ -197,7 +209,9 @@ def ground_of_team(setup: TeamSetup) -> Ground:
     return ground_of(setup.points, setup.weights, len(setup.kind))
 
 
-def agent_setups(setup: TeamSetup, quantum: float, time_step: float, message_limit: int) -> list[AgentSetup]:
+def agent_setups(
+    setup: TeamSetup, quantum: float, time_step: float, message_limit: int, *, give_way: bool
+) -> list[AgentSetup]:
     """What each agent of a team knows of itself before take-off."""
     law, motion = law_arrays(setup.gains), motion_arrays(setup.models)
     return [
@@ -209,7 +223,7 @@ def agent_setups(setup: TeamSetup, quantum: float, time_step: float, message_lim
             position_states=(int(motion.position_states[kind, 0]), int(motion.position_states[kind, 1])),
             time_step=time_step,
             negligible=int(NEGLIGIBLE_WEIGHT / quantum),
-            give_way=setup.give_way,
+            give_way=give_way,
             message_limit_bytes=message_limit,
         )
         for r, kind in enumerate(setup.kind)

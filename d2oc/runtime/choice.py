@@ -16,6 +16,7 @@ from d2oc.runtime.agents import AgentsRuntime, Host, LocalHost, agent_setups, gr
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
 from d2oc.scenario.schema import Scenario
 from d2oc.vehicles.motion import Motion
+from d2oc.world import World
 
 Name = Literal["auto", "inline", "agents", "ray"]
 
@@ -29,6 +30,7 @@ class Runtime(Protocol):
     team: Team
     motion: Motion
     mail: Mail
+    world: World
 
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
@@ -40,6 +42,10 @@ class Runtime(Protocol):
     @property
     def believed_remaining(self) -> Floats:
         """Remaining weight each agent believes in, shape (L,)."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of beliefs, ledgers, search tree and law. [byte]"""
 
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """Agent, sample and amount of what was consumed in step k, the last one."""
@@ -64,7 +70,11 @@ class RuntimeChoice:
 
 
 def build_runtime(
-    scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice, memory: bytes | None = None
+    scenario: Scenario,
+    setup: TeamSetup,
+    choice: RuntimeChoice,
+    world: World | None = None,
+    memory: bytes | None = None,
 ) -> tuple[Name, Runtime]:
     """Get a team ready to fly.
 
@@ -76,6 +86,8 @@ def build_runtime(
         Its team.
     choice : RuntimeChoice
         What was asked for.
+    world : World, optional
+        What moves the vehicles; default: their model equations.
     memory : bytes, optional
         What `Runtime.snapshot` gave: the flight goes on from there.
 
@@ -99,13 +111,13 @@ def build_runtime(
                 f"{scenario.name}: the runtime 'inline' has a perfect radio, but [radio] asks for faults; "
                 "use the runtime 'agents' or 'ray'"
             )
-        return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m))
+        return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
     for key, value, needed in unfit(scenario):
         raise RuntimeUnavailableError(
             f'{scenario.name}: {key} = "{value}" is not for agents that know only what they are told; '
             f"it must be {needed}, or use the runtime 'inline'"
         )
-    return name, _agents_runtime(scenario, setup, name, choice, memory)
+    return name, _agents_runtime(scenario, setup, name, choice, world, memory)
 
 
 def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
@@ -132,11 +144,18 @@ def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name
 
 
 def _agents_runtime(
-    scenario: Scenario, setup: TeamSetup, name: Name, choice: RuntimeChoice, memory: bytes | None
+    scenario: Scenario,
+    setup: TeamSetup,
+    name: Name,
+    choice: RuntimeChoice,
+    world: World | None,
+    memory: bytes | None,
 ) -> AgentsRuntime:
     ground = ground_of_team(setup)
     model = radio_model(scenario)
-    setups = agent_setups(setup, ground.quantum, model.time_step, model.message_limit)
+    setups = agent_setups(
+        setup, ground.quantum, model.time_step, model.message_limit, give_way=scenario.mission.give_way
+    )
     radio = Radio(model, len(setups), scenario.seed)
     host: Host
     if name == "ray":
@@ -146,7 +165,7 @@ def _agents_runtime(
     else:
         host = LocalHost(setups, ground)
     try:
-        return AgentsRuntime(setup, host, radio, ground.quantum, memory=memory)
+        return AgentsRuntime(setup, host, radio, ground.quantum, world, memory)
     except BaseException:
         host.close()
         raise

@@ -61,10 +61,8 @@ class TeamSetup:
     """How ledgers are merged."""
     order: Literal["parallel", "sequential"] = "parallel"
     """In which order agents act."""
-    give_way: bool = False
-    """In parallel order: leave to lower-numbered neighbours what they are about to treat (rule `sum` only)."""
     controller: Controller | None = None
-    """What steers the team in parallel order; None: the published law with `gains`."""
+    """What steers the team in parallel order; None: the published law with `gains`, nobody giving way."""
 
 
 class InlineRuntime:
@@ -89,11 +87,9 @@ class InlineRuntime:
         self.mail: Mail = empty_mail(2 * n_agents * (n_agents - 1) if sequential else 0)
         self._operation: Ints = setup.n_steps.copy()
         self._negligible = int(NEGLIGIBLE_WEIGHT / self.quantum)
-        self._controller: Controller = setup.controller or ClosedFormLaw(
-            n_agents, n, give_way=setup.give_way and setup.rule == "sum"
-        )
+        self._controller: Controller = setup.controller or ClosedFormLaw(n_agents, n, give_way=False)
         self._bus = bus
-        self._world: World = world or IdealWorld(self.motion, self.team.kind)
+        self.world: World = world or IdealWorld(self.motion, self.team.kind)
         self._comm_range = setup.comm_range
         self._step = self._sequential if sequential else self._parallel
         for r in range(n_agents):
@@ -119,8 +115,9 @@ class InlineRuntime:
 
     @property
     def finished(self) -> bool:
-        """Whether nobody has anything left to treat, as far as each knows."""
-        return bool((self.belief.total <= self._negligible).all())
+        """Whether nobody has anything left to treat, as far as each knows, and the law ends then; or all are lost."""
+        done = (self.belief.total <= self._negligible) & (not self._controller.flies_to_the_end)
+        return bool((done | self.world.lost).all())
 
     @property
     def believed_remaining(self) -> Floats:
@@ -129,9 +126,9 @@ class InlineRuntime:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of beliefs, logs and tree. [byte]"""
+        """Memory of beliefs, logs, tree and law. [byte]"""
         arrays = [*self.belief, *self.logs, *self.space, *self.tree[:-1]]
-        return sum(np.asarray(array).nbytes for array in arrays)
+        return self._controller.memory_bytes + sum(np.asarray(array).nbytes for array in arrays)
 
     def remaining_weight(self) -> Floats:
         """Belief of every agent in the order of the samples, shape (L, N)."""
@@ -163,7 +160,8 @@ class InlineRuntime:
         team = self.team
         before = team.position.copy()
         self._controller.decide(k, self.crew)
-        self._world.advance(k, team.state, team.input, team.active)
+        self.world.advance(k, team.state, team.input, team.active)
+        self._retire(k)
         locate_all(team, self.motion)
         agent = self._controller.account(k, 0, self.crew)
         while agent < len(team.kind):
@@ -183,15 +181,24 @@ class InlineRuntime:
             self._negligible,
         )  # fmt: skip
 
+    def _retire(self, k: int) -> None:
+        """Whom the world has lost in step k acts no more, and no radio reaches it."""
+        lost = self.world.lost
+        self.team.active[lost] = False
+        self.team.n_steps[lost] = np.minimum(self.team.n_steps[lost], k)
+
     def _grow(self) -> None:
         self.logs = with_capacity(self.logs, 2 * len(self.logs.slot))
 
 
 def locate_all(team: Team, motion: Motion) -> None:
     """Read all positions off the states."""
-    rows = np.arange(len(team.kind))
-    for axis in range(2):
-        team.position[:, axis] = team.state[rows, motion.position_states[team.kind, axis]]
+    team.position[:] = positions(team.state, team.kind, motion)
+
+
+def positions(state: Floats, kind: Ints, motion: Motion) -> Floats:
+    """Positions in the states of all agents, shape (L, 2). [m]"""
+    return np.take_along_axis(state, motion.position_states[kind], axis=1)
 
 
 def law_arrays(gains: Sequence[Gains]) -> Law:

@@ -23,7 +23,7 @@ import numpy as np
 from d2oc.agent import AgentSetup, Ground
 from d2oc.arrays import Floats
 from d2oc.errors import MissingExtraError, RuntimeUnavailableError
-from d2oc.runtime.shard import Outcomes, Shard, joined
+from d2oc.runtime.shard import Inboxes, Outcomes, Shard, joined
 
 MOST_SINGLE_AGENTS = 16
 """Teams up to this size get one actor an agent, larger ones one shard a processor."""
@@ -77,7 +77,7 @@ class RayHost:
         self._ground = self._ray.put(ground)
         self._actors = [self._started(shard) for shard in self._shards]
         self._memories: list[list[bytes] | None] = [None] * len(self._shards)
-        self._given: list[tuple[int, Floats, Sequence[Sequence[bytes]]]] = []
+        self._given: list[tuple[int, Floats, Inboxes]] = []
         self.n_replaced = 0
         """Actors lost and replaced so far."""
 
@@ -86,7 +86,7 @@ class RayHost:
         """Process of every actor."""
         return [int(pid) for pid in self._ray.get([actor.pid.remote() for actor in self._actors])]
 
-    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
         """Step every agent once, all actors at the same time; see `d2oc.runtime.shard.Shard.step`."""
         if len(self._given) >= SNAPSHOT_TICKS:
             self._keep()
@@ -113,7 +113,7 @@ class RayHost:
     def _started(self, shard: slice) -> Any:
         return self._actor_class.remote(self._setups[shard], self._ground)
 
-    def _call(self, i: int, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Any:
+    def _call(self, i: int, tick: int, state: Floats, inboxes: Inboxes) -> Any:
         return self._actors[i].step.remote(tick, state[self._shards[i]], inboxes[self._shards[i]])
 
     def _answers(self, calls: list[Any]) -> list[Any]:

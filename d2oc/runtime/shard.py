@@ -11,6 +11,9 @@ import numpy as np
 from d2oc.agent import Agent, AgentSetup, Ground, Observation, Report, scratch_for
 from d2oc.arrays import Flags, Floats, Ints, Longs
 
+Inboxes = Sequence[Sequence[bytes] | None]
+"""Messages heard by each agent; None for one that is lost."""
+
 
 class Outcomes(NamedTuple):
     """What K agents gave in one step, as plain arrays; ragged ones are ordered by agent."""
@@ -30,6 +33,8 @@ class Outcomes(NamedTuple):
     """Agent, sample and amount."""
     heard: tuple[Ints, Ints, Ints, Ints]
     """Sender, receiver, entries that were news, and bytes of every message taken in."""
+    memory: Longs
+    """Of belief and logs of each. [byte]"""
 
 
 class Shard:
@@ -39,7 +44,7 @@ class Shard:
         scratch = scratch_for(ground)
         self.agents = [Agent(setup, ground, scratch) for setup in setups]
 
-    def step(self, tick: int, state: Floats, inboxes: Sequence[Sequence[bytes]]) -> Outcomes:
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
         """Step all agents once; see `Agent.step`.
 
         Parameters
@@ -49,10 +54,11 @@ class Shard:
         state : ndarray, shape (K, n)
             Where their vehicles are.
         inboxes : sequence of sequences of bytes
-            What each has heard.
+            What each has heard; None for an agent that is lost and acts no more.
         """
         steps = [
-            agent.step(Observation(tick, x), inbox) for agent, x, inbox in zip(self.agents, state, inboxes, strict=True)
+            agent.stopped() if inbox is None else agent.step(Observation(tick, x), inbox)
+            for agent, x, inbox in zip(self.agents, state, inboxes, strict=True)
         ]
         reports = [step.report for step in steps]
         return Outcomes(
@@ -64,6 +70,7 @@ class Shard:
             remaining=np.array([report.remaining for report in reports], np.int64),
             consumption=self._consumption(reports),
             heard=self._heard(reports),
+            memory=np.array([report.memory for report in reports], np.int64),
         )
 
     def pid(self) -> int:
@@ -114,4 +121,5 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
         remaining=stacked("remaining"),
         consumption=(column("consumption", 0), column("consumption", 1), column("consumption", 2)),
         heard=(column("heard", 0), column("heard", 1), column("heard", 2), column("heard", 3)),
+        memory=stacked("memory"),
     )

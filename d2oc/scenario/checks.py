@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from d2oc.airframes.airframe import load_preset, preset_names, tank_capacity
 from d2oc.errors import FieldError
 from d2oc.field import Field, ring_contains
 from d2oc.scenario.schema import (
+    BaselineLaw,
     ControlTable,
     FieldTable,
     JammingTable,
     OutageTable,
     PartitionTable,
+    Quadrotor,
     Scenario,
     VehicleTable,
 )
@@ -23,6 +28,7 @@ from d2oc.scenario.schema import (
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
+BASELINE_LAWS = frozenset(get_args(BaselineLaw))
 
 BYTES_PER_SAMPLE_AND_AGENT = 9
 """Belief of one agent in one sample. [byte]"""
@@ -33,7 +39,13 @@ BYTES_PER_LINK = 60
 BYTES_PER_AGENT_STEP = 150
 """One agent's row of the record and its batch of consumption. [byte]"""
 
-STATES_PER_AXIS = {"single-integrator": 1, "double-integrator": 2, "quadrotor": 4}
+STATES_PER_AXIS = {
+    "single-integrator": 1,
+    "double-integrator": 2,
+    "lagged-integrator": 3,
+    "quadrotor": 4,
+    "loaded-quadrotor": 4,
+}
 
 
 def impossibilities(scenario: Scenario) -> Iterator[str]:
@@ -42,10 +54,12 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _density(scenario)
     yield from _team(scenario)
     yield from _law(scenario)
+    yield from _world(scenario)
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _radio(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
+    yield from _baseline(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
             control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
@@ -139,7 +153,7 @@ def _team(scenario: Scenario) -> Iterator[str]:
 
 def _law(scenario: Scenario) -> Iterator[str]:
     law = scenario.control.law
-    if law == "mission-plan" and scenario.mission.order == "sequential":
+    if law != "closed-form" and scenario.mission.order == "sequential":
         yield 'mission.order = "sequential" goes with control.law = "closed-form" only; use "parallel"'
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None and group.control.law != law:
@@ -229,6 +243,24 @@ def _radio(scenario: Scenario) -> Iterator[str]:
             yield f"radio.partitions[{i}].groups has an agent in two groups"
 
 
+def _baseline(scenario: Scenario) -> Iterator[str]:
+    law = scenario.control.law
+    if law not in BASELINE_LAWS:
+        return
+    tables = [("", scenario.control, scenario.vehicle)]
+    if scenario.team.groups:
+        tables = [
+            (f"team.groups[{i}].", group.control or scenario.control, group.vehicle or scenario.vehicle)
+            for i, group in enumerate(scenario.team.groups)
+        ]
+    for key, control, vehicle in tables:
+        if control.cruise_speed_m_s is None and math.isinf(vehicle.max_speed_m_s):
+            yield (
+                f'{key}control.law = "{law}" needs a speed: give {key}vehicle.max_speed_m_s '
+                f"or {key}control.cruise_speed_m_s [m/s]"
+            )
+
+
 def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator[str]:
     needed = STATES_PER_AXIS[vehicle.model]
     if control.state_weight is not None and len(control.state_weight) != needed:
@@ -236,3 +268,34 @@ def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator
             f"{key}.state_weight has {len(control.state_weight)} entries, "
             f'but vehicle.model = "{vehicle.model}" has {needed} per axis'
         )
+
+
+def _world(scenario: Scenario) -> Iterator[str]:
+    if scenario.world.kind == "bullet" and scenario.mission.order == "sequential":
+        yield 'world.kind = "bullet" moves all drones at once: mission.order must be "parallel", not "sequential"'
+    vehicles = [("vehicle", scenario.vehicle)]
+    vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
+    for key, vehicle in vehicles:
+        yield from _airframe(key, vehicle)
+        if scenario.world.kind == "bullet" and vehicle.model == "quadrotor":
+            yield from _inertia(key, vehicle)
+
+
+def _inertia(key: str, vehicle: Quadrotor) -> Iterator[str]:
+    """The model's torques turn the simulated body, so the two must be of one kind."""
+    if vehicle.preset in preset_names():
+        built = load_preset(vehicle.preset).inertia_with(vehicle.liquid_l)[0]
+        if not 0.5 < vehicle.inertia_kg_m2 / built < 2.0:
+            yield (
+                f"{key}.inertia_kg_m2 = {vehicle.inertia_kg_m2:g} is far from that of {vehicle.preset}, {built:.3g}: "
+                f'change it, or {key}.preset, or use {key}.model = "loaded-quadrotor" [kg m^2]'
+            )
+
+
+def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
+    if vehicle.preset not in preset_names():
+        yield f'{key}.preset = "{vehicle.preset}" is no preset; known are {", ".join(preset_names())}'
+        return
+    capacity = tank_capacity(vehicle.preset)
+    if vehicle.liquid_l > capacity:
+        yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"

@@ -15,6 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 AgentNumber = Annotated[int, Field(ge=0, lt=100_000)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
+BaselineLaw = Literal["lawnmower", "smc", "hedac", "lloyd", "random"]
 
 
 class Table(BaseModel):
@@ -144,7 +145,16 @@ class SamplingTable(Table):
     """`random` draws from the seed; `low-discrepancy` is deterministic and even."""
 
 
-class SingleIntegrator(Table):
+class AirframeKeys(Table):
+    """Keys of every `[vehicle]`: what is built, for worlds that simulate more than the model."""
+
+    preset: Annotated[str, Field(max_length=100)] = "research-quadrotor"
+    """Airframe that flies where `world.kind = "bullet"`; `d2oc/airframes/presets` holds them."""
+    liquid_l: NotNegative = 0.0
+    """Load of the tank at the start, sprayed evenly over the operation time. [L]"""
+
+
+class SingleIntegrator(AirframeKeys):
     """`model = "single-integrator"`: velocity is commanded; states x, y; inputs vx, vy."""
 
     model: Literal["single-integrator"]
@@ -152,7 +162,7 @@ class SingleIntegrator(Table):
     """Largest speed. [m/s]"""
 
 
-class DoubleIntegrator(Table):
+class DoubleIntegrator(AirframeKeys):
     """`model = "double-integrator"`: acceleration is commanded; states x, vx, y, vy; inputs ax, ay."""
 
     model: Literal["double-integrator"]
@@ -162,7 +172,19 @@ class DoubleIntegrator(Table):
     """Largest speed. [m/s]"""
 
 
-class Quadrotor(Table):
+class LaggedIntegrator(AirframeKeys):
+    """`model = "lagged-integrator"`: acceleration follows late; states x, vx, ax, y, vy, ay; inputs ax, ay."""
+
+    model: Literal["lagged-integrator"]
+    lag_s: Positive = 0.3
+    """Time constant of the acceleration, since a vehicle must tilt first. [s]"""
+    max_acceleration_m_s2: Limit = float("inf")
+    """Largest acceleration. [m/s^2]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest speed. [m/s]"""
+
+
+class Quadrotor(AirframeKeys):
     """`model = "quadrotor"`: the published 8-state linear quadrotor; inputs are roll and pitch torque."""
 
     model: Literal["quadrotor"]
@@ -180,8 +202,26 @@ class Quadrotor(Table):
     """Largest roll and pitch rate. [deg/s]"""
 
 
+class LoadedQuadrotor(AirframeKeys):
+    """`model = "loaded-quadrotor"`: the quadrotor with mass, inertia and drag of its preset as the tank drains."""
+
+    model: Literal["loaded-quadrotor"]
+    predicts_payload: bool = True
+    """False: the law believes in the full tank all the time (a time-invariant model), for comparison."""
+    retrims_thrust: bool = True
+    """False: thrust stays at the first weight, so lighter vehicles accelerate more for the same tilt."""
+    max_torque_n_m: Limit = float("inf")
+    """Largest torque per axis. [N m]"""
+    max_speed_m_s: Limit = float("inf")
+    """Largest |vx| and |vy|; both are scaled by one factor. [m/s]"""
+    max_tilt_deg: Limit = float("inf")
+    """Largest roll and pitch. [deg]"""
+    max_tilt_rate_deg_s: Limit = float("inf")
+    """Largest roll and pitch rate. [deg/s]"""
+
+
 VehicleTable = Annotated[
-    SingleIntegrator | DoubleIntegrator | Quadrotor,
+    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor,
     Field(discriminator="model"),
 ]
 
@@ -189,9 +229,10 @@ VehicleTable = Annotated[
 class ControlTable(Table):
     """`[control]`: the finite-horizon optimal control problem every agent solves every step."""
 
-    law: Literal["closed-form", "mission-plan"] = "closed-form"
+    law: Literal["closed-form", "mission-plan", BaselineLaw] = "closed-form"
     """`closed-form`: the published unconstrained problem, solved by a Riccati recursion; `mission-plan`: a transport
-    plan of the whole mission, flown within the limits and renewed on news (parallel order only)."""
+    plan of the whole mission, flown within the limits and renewed on news; the others are the baselines of
+    docs/baselines.md. All but the first are for the whole team and in parallel order."""
     plan_rounds: Annotated[int, Field(ge=0, le=1000)] = 6
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
@@ -208,6 +249,17 @@ class ControlTable(Table):
     """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
     terminal_cost: Literal["none", "dare"] = "none"
     """`dare` ends the horizon with the infinite-horizon cost: stable at any horizon."""
+    cruise_speed_m_s: Positive | None = None
+    """Speed of the baselines; default: the vehicle's `max_speed_m_s`, which is never exceeded. [m/s]"""
+    modes: Annotated[int, Field(ge=2, le=200)] = 30
+    """Cosine modes per axis of `smc`."""
+    grid_cells: Annotated[int, Field(ge=8, le=1024)] = 128
+    """Cells of `hedac` along the longer side of the field."""
+    heat_length_m: Positive | None = None
+    """Length over which heat spreads in `hedac`; default: 60/1024 of the longer side of the field. [m]"""
+    footprint_m: Positive | None = None
+    """Standard deviation of what an agent covers in `hedac`; default: a cell, half the spacing of the samples or 0.3
+    times the way flown while a velocity is taken up, whichever is largest. [m]"""
 
 
 class GroupTable(Table):
@@ -328,6 +380,42 @@ class LedgerTable(Table):
     """`sum` adds up what each agent consumed; `minimum` keeps the smaller remaining weight (undercounts)."""
 
 
+class WindTable(Table):
+    """`[world.wind]`: the same mean wind everywhere, and gusts around it."""
+
+    speed_m_s: NotNegative = 0.0
+    """Mean wind. [m/s]"""
+    toward_deg: Finite = 0.0
+    """Where it blows to, anticlockwise from east. [deg]"""
+    gusts: bool = True
+    """Dryden gusts of MIL-F-8785C at low altitude, in proportion to the mean wind."""
+
+
+class SensorTable(Table):
+    """`[world.sensors]`: how well a drone knows where it is."""
+
+    position_sigma_m: NotNegative = 0.0
+    """Standard deviation of the satellite position per axis, drifting over half a minute. [m]"""
+    velocity_sigma_m_s: NotNegative = 0.0
+    """Standard deviation of the velocity per axis, drifting over a second. [m/s]"""
+
+
+class WorldTable(Table):
+    """`[world]`: what moves the drones."""
+
+    kind: Literal["ideal", "bullet"] = "ideal"
+    """`ideal`: exactly as the model says; `bullet`: rigid bodies with rotors, autopilots and wind, in PyBullet."""
+    height_m: Positive = 3.0
+    """Height that is held above ground. [m]"""
+    height_step_m: NotNegative | None = None
+    """Every drone flies this much higher than the one before it, since laws without separation would let them touch;
+    default: the height of its tilted body and half a metre. 0 flies all at one height. [m]"""
+    wind: WindTable = WindTable()
+    """Wind, where the world is `bullet`."""
+    sensors: SensorTable = SensorTable()
+    """Sensors, where the world is `bullet`."""
+
+
 def json_schema() -> dict[str, Any]:
     """JSON schema of a scenario file; editors complete and check from it."""
     schema = Scenario.model_json_schema()
@@ -372,3 +460,5 @@ class Scenario(Table):
     """The radio."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
+    world: WorldTable = WorldTable()
+    """What moves the drones."""

@@ -7,10 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from d2oc.scenario.schema import DoubleIntegrator, Quadrotor, SingleIntegrator
-from d2oc.vehicles.linear import Limits, LinearModel, double_integrator, quadrotor, single_integrator
+from d2oc.airframes.airframe import load_preset
+from d2oc.airframes.payload import planned_liquid
+from d2oc.scenario.schema import DoubleIntegrator, LaggedIntegrator, LoadedQuadrotor, Quadrotor, SingleIntegrator
+from d2oc.vehicles.linear import (
+    GRAVITY,
+    Limits,
+    LinearModel,
+    double_integrator,
+    lagged_integrator,
+    loaded_quadrotor,
+    quadrotor,
+    single_integrator,
+)
 
-VehicleTable = SingleIntegrator | DoubleIntegrator | Quadrotor
+VehicleTable = SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor
 
 
 def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> LinearModel:
@@ -18,7 +29,7 @@ def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> Line
 
     Parameters
     ----------
-    table : SingleIntegrator, DoubleIntegrator or Quadrotor
+    table : SingleIntegrator, DoubleIntegrator, LaggedIntegrator, Quadrotor or LoadedQuadrotor
         The scenario's `[vehicle]`.
     time_step_s : float
         Control period. [s]
@@ -41,23 +52,50 @@ def _double(table: DoubleIntegrator, time_step_s: float, n_steps: int) -> Linear
     return double_integrator(time_step_s, limits)
 
 
-def _quadrotor(table: Quadrotor, time_step_s: float, n_steps: int) -> LinearModel:
+def _lagged(table: LaggedIntegrator, time_step_s: float, n_steps: int) -> LinearModel:
+    limits = Limits(input_norm=table.max_acceleration_m_s2, speed_norm=table.max_speed_m_s)
+    return lagged_integrator(time_step_s, table.lag_s, limits)
+
+
+def _tilting(table: Quadrotor | LoadedQuadrotor) -> Limits:
     tilt = math.radians(table.max_tilt_deg)
     tilt_rate = math.radians(table.max_tilt_rate_deg_s)
     axis = [math.inf, math.inf, tilt, tilt_rate]
-    limits = Limits(
+    return Limits(
         input_each=table.max_torque_n_m,
         speed_each=table.max_speed_m_s,
         state_each=np.array(axis + axis),
     )
+
+
+def _quadrotor(table: Quadrotor, time_step_s: float, n_steps: int) -> LinearModel:
     inertia = np.array([table.inertia_kg_m2])
     if table.inertia_at_end_kg_m2 is not None:
         inertia = np.linspace(table.inertia_kg_m2, table.inertia_at_end_kg_m2, n_steps)
-    return quadrotor(time_step_s, inertia, limits)
+    return quadrotor(time_step_s, inertia, _tilting(table))
+
+
+def _loaded(table: LoadedQuadrotor, time_step_s: float, n_steps: int) -> LinearModel:
+    airframe = load_preset(table.preset)
+    flow = table.liquid_l / (n_steps * time_step_s)
+    liquid = planned_liquid(table.liquid_l, flow, time_step_s, n_steps)
+    if not table.predicts_payload or table.liquid_l == 0.0:
+        liquid = liquid[:1]
+    mass = np.array([airframe.mass_with(v) for v in liquid])
+    return loaded_quadrotor(
+        time_step_s,
+        mass,
+        np.array([airframe.inertia_with(v)[0] for v in liquid]),
+        drag_n_s_m=airframe.drag.linear_n_s_m,
+        thrust_n=None if table.retrims_thrust else np.full(len(mass), mass[0] * GRAVITY),
+        limits=_tilting(table),
+    )
 
 
 _BUILDERS: dict[str, Callable[..., LinearModel]] = {
     "single-integrator": _single,
     "double-integrator": _double,
+    "lagged-integrator": _lagged,
     "quadrotor": _quadrotor,
+    "loaded-quadrotor": _loaded,
 }

@@ -3,7 +3,7 @@ r"""Linear vehicle models, time invariant or time varying: :math:`x_{k+1} = A_k 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class LinearModel:
     axes: tuple[tuple[int, ...], tuple[int, ...]]
     """The states of each axis, position first: the order of `control.state_weight`."""
     limits: Limits = field(default_factory=Limits)
+    lag: float = 0.0
+    """Time constant of the acceleration behind its command; the acceleration is the state after the velocity. [s]"""
     inertia_kg_m2: Floats | None = None
     """Inertia at every step of A, shape (K,), for models that have one. [kg m^2]"""
 
@@ -128,6 +130,52 @@ def double_integrator(time_step_s: float, limits: Limits | None = None) -> Linea
     )
 
 
+def lagged_integrator(time_step_s: float, lag_s: float, limits: Limits | None = None) -> LinearModel:
+    """Acceleration that follows its command with a first-order lag, as a vehicle that must tilt first.
+
+    x' = v, v' = a, a' = (u - a) / lag, with the exact zero-order-hold discretisation. As the lag goes to zero it
+    becomes `double_integrator`.
+
+    Parameters
+    ----------
+    time_step_s : float
+        Control period T. [s]
+    lag_s : float
+        Time constant of the acceleration. [s]
+    limits : Limits, optional
+        What the vehicle cannot exceed.
+
+    Returns
+    -------
+    model : LinearModel
+        States x, vx, ax, y, vy, ay [m, m/s, m/s^2]; inputs ax, ay [m/s^2].
+    """
+    t = time_step_s
+    left = math.exp(-t / lag_s)
+    delayed = lag_s * (1.0 - left)  # integral of what is left of the old acceleration
+    twice = lag_s * (t - delayed)
+    axis_a = np.array([[1.0, t, twice], [0.0, 1.0, delayed], [0.0, 0.0, left]])
+    axis_b = np.array([t * t / 2 - twice, t - delayed, 1.0 - left])
+    a = np.zeros((1, 6, 6))
+    b = np.zeros((1, 6, 2))
+    for axis in range(2):
+        states = slice(3 * axis, 3 * axis + 3)
+        a[0, states, states] = axis_a
+        b[0, states, axis] = axis_b
+    return LinearModel(
+        name="lagged-integrator",
+        state_names=("x_m", "vx_m_s", "ax_m_s2", "y_m", "vy_m_s", "ay_m_s2"),
+        input_names=("ax_m_s2", "ay_m_s2"),
+        A=a,
+        B=b,
+        position_states=(0, 3),
+        velocity_states=(1, 4),
+        axes=((0, 1, 2), (3, 4, 5)),
+        limits=limits or Limits(),
+        lag=lag_s,
+    )
+
+
 def quadrotor(time_step_s: float, inertia_kg_m2: Floats, limits: Limits | None = None) -> LinearModel:
     """The published quadrotor: small angles, thrust trimmed to weight, forward Euler.
 
@@ -173,3 +221,49 @@ def quadrotor(time_step_s: float, inertia_kg_m2: Floats, limits: Limits | None =
         limits=limits or Limits(),
         inertia_kg_m2=np.asarray(inertia_kg_m2, dtype=np.float64),
     )  # fmt: skip
+
+
+def loaded_quadrotor(
+    time_step_s: float,
+    mass_kg: Floats,
+    inertia_kg_m2: Floats,
+    *,
+    drag_n_s_m: float = 0.0,
+    thrust_n: Floats | None = None,
+    limits: Limits | None = None,
+) -> LinearModel:
+    r"""The published quadrotor with what a draining tank changes: drag over mass, thrust over mass, inertia.
+
+    Per axis, forward Euler: :math:`v^+ = (1 - T c / m_k)\, v \mp (T F_k / m_k)\, \theta`, :math:`\dot\theta^+ =
+    \dot\theta + (T / I_k)\, u`. With thrust re-trimmed to weight, F_k = m_k g, the mass cancels but for drag; with
+    thrust left at its first trim it does not.
+
+    Parameters
+    ----------
+    time_step_s : float
+        Control period T. [s]
+    mass_kg : ndarray, shape (K,)
+        Mass at every step, from the planned flow. [kg]
+    inertia_kg_m2 : ndarray, shape (K,)
+        Roll and pitch inertia at every step. [kg m^2]
+    drag_n_s_m : float
+        Linear drag c. [N s/m]
+    thrust_n : ndarray, shape (K,), optional
+        Thrust F at every step; default: re-trimmed to the weight. [N]
+    limits : Limits, optional
+        What the vehicle cannot exceed.
+
+    Returns
+    -------
+    model : LinearModel
+        States and inputs of `quadrotor`.
+    """
+    t = time_step_s
+    base = quadrotor(t, inertia_kg_m2, limits)
+    mass = np.asarray(mass_kg, dtype=np.float64)
+    lift = GRAVITY * np.ones_like(mass) if thrust_n is None else thrust_n / mass
+    a = base.A.copy()
+    for velocity, tilt, sign in ((1, 2, -1.0), (5, 6, 1.0)):
+        a[:, velocity, velocity] = 1.0 - t * drag_n_s_m / mass
+        a[:, velocity, tilt] = sign * t * lift
+    return replace(base, name="loaded-quadrotor", A=a)

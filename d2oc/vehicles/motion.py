@@ -27,6 +27,8 @@ class Motion(NamedTuple):
     """Shape (kinds, 2)."""
     velocity_states: Ints
     """Shape (kinds, 2), -1 where there are none."""
+    lag: Floats
+    """Time constant of the acceleration, shape (kinds,). [s]"""
     input_norm: Floats
     input_each: Floats
     speed_norm: Floats
@@ -58,6 +60,7 @@ def motion_arrays(models: Sequence[LinearModel]) -> Motion:
         n_inputs=_ints([model.n_inputs for model in models]),
         position_states=_ints([model.position_states for model in models]),
         velocity_states=_ints([model.velocity_states or (-1, -1) for model in models]),
+        lag=np.array([model.lag for model in models]),
         input_norm=np.array([model.limits.input_norm for model in models]),
         input_each=np.array([model.limits.input_each for model in models]),
         speed_norm=np.array([model.limits.speed_norm for model in models]),
@@ -90,7 +93,7 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
         Receives the next state.
     """
     k = min(k, motion.length[kind] - 1)
-    _limit_input(motion, kind, k, state, command)
+    limit_input(motion, kind, k, state, command)
     a = motion.A[kind, k]
     b = motion.B[kind, k]
     for i in range(motion.n_states[kind]):
@@ -104,10 +107,12 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
 
 
 @compiled
-def _limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
-    norm = 0.0
+def limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
+    """Cut a command to what the vehicle may be asked for in this state."""
     for j in range(motion.n_inputs[kind]):
         command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])
+    norm = 0.0
+    for j in range(motion.n_inputs[kind]):
         norm += command[j] * command[j]
     norm = np.sqrt(norm)
     if norm > motion.input_norm[kind]:
@@ -122,18 +127,25 @@ def _limit_acceleration(motion: Motion, kind: int, k: int, state: Floats, comman
     """Cut the acceleration so that the next velocity is the one projected on the speed limit.
 
     The projection is onto a convex set that holds the present velocity, so it never asks for more
-    acceleration than the command did.
+    acceleration than the command did. Where the acceleration lags, the velocity that is limited is the one
+    that would be reached without further command, v + lag a: it grows by T u, and v follows it from below.
     """
     ix = motion.velocity_states[kind, 0]
     iy = motion.velocity_states[kind, 1]
+    lag = motion.lag[kind]
     time_step = motion.B[kind, k, ix, 0]
-    vx = state[ix] + time_step * command[0]
-    vy = state[iy] + time_step * command[1]
+    now_x, now_y = state[ix], state[iy]
+    if lag > 0.0:
+        time_step += lag * motion.B[kind, k, ix + 1, 0]
+        now_x += lag * state[ix + 1]
+        now_y += lag * state[iy + 1]
+    vx = now_x + time_step * command[0]
+    vy = now_y + time_step * command[1]
     speed = np.sqrt(vx * vx + vy * vy)
     if speed > motion.speed_norm[kind]:
         factor = motion.speed_norm[kind] / speed
-        command[0] = (vx * factor - state[ix]) / time_step
-        command[1] = (vy * factor - state[iy]) / time_step
+        command[0] = (vx * factor - now_x) / time_step
+        command[1] = (vy * factor - now_y) / time_step
 
 
 @compiled

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from d2oc.arrays import Flags, Floats, Ints
@@ -19,6 +21,19 @@ class IdealWorld:
     def advance(self, k: int, state: Floats, command: Floats, active: Flags) -> None:
         """Move every active vehicle in place; see `d2oc.world.World`."""
         _advance(self._motion, self._kind, k, state, command, active)
+
+    def true_state(self, measured: Floats) -> Floats:
+        """What is measured is true here."""
+        return measured.copy()
+
+    @property
+    def lost(self) -> Flags:
+        """Nobody is lost here."""
+        return np.zeros(len(self._kind), np.bool_)
+
+    def telemetry(self) -> Mapping[str, Floats]:
+        """Nothing more to record."""
+        return {}
 
 
 @compiled

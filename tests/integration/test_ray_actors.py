@@ -38,6 +38,7 @@ def ray():
 def scenario():
     """Seven agents with a bad radio."""
     changes = {
+        "control.law": "closed-form",
         "team.n_agents": 7,
         "mission.duration_s": 16.0,
         "sampling.n_samples": 300,
@@ -81,7 +82,17 @@ def test_the_record_is_the_same_when_actors_are_killed(ray, scenario, record, mo
 
 @needs_ray
 def test_a_cluster_that_does_not_answer_is_one_sentence(d2oc, tmp_path):
-    outcome = d2oc("run", "six_drones", "--ray-address", "127.0.0.1:1", "--out", "run", cwd=tmp_path)
+    outcome = d2oc(
+        "run",
+        "six_drones",
+        "--set",
+        "control.law=closed-form",
+        "--ray-address",
+        "127.0.0.1:1",
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     assert outcome.returncode == 2
     assert outcome.stderr.splitlines()[-1].startswith("error: no Ray cluster answers at 127.0.0.1:1")
     assert "Traceback" not in outcome.stderr
@@ -89,7 +100,9 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(d2oc, tmp_path):
 
 def test_without_ray_one_sentence_says_what_to_install(d2oc, tmp_path):
     (tmp_path / "ray.py").write_text("raise ImportError\n")  # stands before any installed one
-    outcome = d2oc("run", "six_drones", "--runtime", "ray", "--out", "run", cwd=tmp_path)
+    outcome = d2oc(
+        "run", "six_drones", "--set", "control.law=closed-form", "--runtime", "ray", "--out", "run", cwd=tmp_path
+    )
     assert outcome.returncode == 2
     assert outcome.stderr.splitlines()[-1] == "error: the runtime 'ray' needs the extra 'ray': pip install 'd2oc[ray]'"
     assert not (tmp_path / "run").exists()
@@ -98,9 +111,9 @@ def test_without_ray_one_sentence_says_what_to_install(d2oc, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "runtime", "named"),
     [
-        ({"radio.loss": 0.1}, "inline", "perfect radio"),
-        ({"ledger.rule": "minimum"}, "agents", "ledger.rule"),
-        ({"radio.loss": 0.1, "mission.order": "sequential"}, "auto", "mission.order"),
+        ({"control.law": "closed-form", "radio.loss": 0.1}, "inline", "perfect radio"),
+        ({"control.law": "closed-form", "ledger.rule": "minimum"}, "agents", "ledger.rule"),
+        ({"control.law": "closed-form", "radio.loss": 0.1, "mission.order": "sequential"}, "auto", "mission.order"),
         ({"control.law": "mission-plan"}, "ray", "control.law"),
     ],
 )

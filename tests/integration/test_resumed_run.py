@@ -14,7 +14,13 @@ from d2oc import load_scenario, mission, simulate
 from d2oc.errors import RecordError
 from d2oc.record import load_record, read_mark
 
-CHANGES = {"mission.duration_s": 60.0, "sampling.n_samples": 300, "radio.loss": 0.3, "radio.jitter_s": 0.5}
+CHANGES = {
+    "control.law": "closed-form",
+    "mission.duration_s": 60.0,
+    "sampling.n_samples": 300,
+    "radio.loss": 0.3,
+    "radio.jitter_s": 0.5,
+}
 N_STEPS = 300
 
 

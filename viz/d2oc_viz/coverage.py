@@ -71,7 +71,7 @@ def _size(record: Record) -> tuple[float, float]:
 
 
 def _widths(record: Record) -> tuple[float, float, float]:
-    return 4.6, 4.9, 2.6
+    return 4.6, 4.6, 2.9
 
 
 def _extent(record: Record) -> tuple[Floats, Floats]:
@@ -111,7 +111,7 @@ def _draw_flown(axes: Any, record: Record) -> None:
 def _draw_missed(figure: Any, axes: Any, record: Record) -> None:
     """What nobody treated, on the colour scale of the whole density."""
     image = _draw_map(axes, record, weight_left(record), "YlOrRd", strongest=1.0)
-    bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.02)
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.02, 0.1, 0.03, 0.8)))  # beside: both maps keep one size
     bar.set_label("untreated weight [% of the whole per ha]")
     bar.outline.set_linewidth(0.4)
     axes.set_title("untreated at the end")

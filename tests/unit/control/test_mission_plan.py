@@ -226,6 +226,9 @@ class Gust:
     def __init__(self, runtime_world, at):
         self._world, self._at = runtime_world, at
 
+    def __getattr__(self, name):
+        return getattr(self._world, name)
+
     def advance(self, k, state, command, active):
         self._world.advance(k, state, command, active)
         if k == self._at:
@@ -234,7 +237,7 @@ class Gust:
 
 def test_a_drifted_agent_plans_anew_and_still_consumes_everything():
     runtime, law = team(np.inf)
-    runtime._world = Gust(runtime._world, 20)
+    runtime.world = Gust(runtime.world, 20)
     _, eaten = fly(runtime)
     assert law.n_plans >= 3
     assert eaten.sum(axis=0) == pytest.approx(np.full(300, 1 / 300), rel=1e-3)

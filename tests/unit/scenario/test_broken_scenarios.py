@@ -55,7 +55,7 @@ RECTANGLE = "width_m = 100.0\nheight_m = 80.0\n"
 COMPONENT = "\n[[density.components]]\nmean_m = [30.0, 40.0]\nsigma_m = 12.0\nweight = 2.0\n"
 MIXTURE = 'kind = "mixture"\n' + COMPONENT
 KINDS = "one of uniform, mixture, points, image, array"
-MODELS = "one of single-integrator, double-integrator, quadrotor"
+MODELS = "one of single-integrator, double-integrator, lagged-integrator, quadrotor, loaded-quadrotor"
 
 
 def zone(corners):
@@ -70,7 +70,7 @@ BROKEN = [
         "[radio]",
         "[weather]",
         "weather is not a known key; known are name, description, seed, field, density, sampling, team, vehicle, "
-        "control, mission, assignment, radio, ledger",
+        "control, mission, assignment, radio, ledger, world",
     ),
     ('name = "plot"', 'nmae = "plot"', "nmae is not a known key; did you mean name?"),
     ("weight = 2.0", "wieght = 2.0", "density.components[0].wieght is not a known key; did you mean weight?"),

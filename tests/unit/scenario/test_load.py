@@ -42,7 +42,7 @@ def test_a_scenario_is_frozen():
         ("radio.comm_range_m = 1_000", lambda s: s.radio.comm_range_m, 1000.0),
         ("name=my plot", lambda s: s.name, "my plot"),
         ('name="5"', lambda s: s.name, "5"),
-        ("mission.order=sequential", lambda s: s.mission.order, "sequential"),
+        ("control.law=closed-form", lambda s: s.control.law, "closed-form"),
         ("mission.give_way=false", lambda s: s.mission.give_way, False),
         ("density.components.1.weight=9", lambda s: s.density.components[1].weight, 9.0),
         ("density.components[1].sigma_m=[3, 4]", lambda s: s.density.components[1].sigma_m, (3.0, 4.0)),

@@ -89,3 +89,45 @@ def test_tables_become_models_with_their_limits():
     assert single.limits.input_norm == 3
     assert (double.limits.input_norm, double.limits.speed_norm) == (2, 3)
     assert double.C.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0]]
+
+
+def test_lagged_integrator_is_the_exact_solution():
+    from scipy.linalg import expm
+
+    from d2oc.vehicles.linear import lagged_integrator
+
+    t, lag = 0.2, 0.35
+    model = lagged_integrator(t, lag)
+    block = np.zeros((4, 4))
+    block[0, 1] = block[1, 2] = 1.0
+    block[2, 2:] = [-1 / lag, 1 / lag]
+    step = expm(t * block)
+    for first in (0, 3):
+        states = slice(first, first + 3)
+        assert model.A[0, states, states] == pytest.approx(step[:3, :3])
+        assert model.B[0, states, first // 3] == pytest.approx(step[:3, 3])
+
+
+def test_lagged_integrator_without_lag_is_the_double_integrator():
+    from d2oc.vehicles.linear import lagged_integrator
+
+    short, double = lagged_integrator(0.2, 1e-6), double_integrator(0.2)
+    rows, states = [0, 1, 3, 4], [0, 1, 3, 4]
+    assert short.A[0][np.ix_(rows, states)] == pytest.approx(double.A[0])
+    assert short.B[0][rows] == pytest.approx(double.B[0], abs=1e-5)
+
+
+def test_lagged_integrator_keeps_its_speed_and_input_limits():
+    from d2oc.vehicles.linear import lagged_integrator
+
+    motion = motion_arrays([lagged_integrator(0.2, 0.45, Limits(input_norm=3.0, speed_norm=7.0))])
+    rng = np.random.default_rng(4)
+    state, after = np.zeros(6), np.zeros(6)
+    fastest = 0.0
+    for k in range(3000):
+        command = rng.uniform(-1, 1, 2) * 30 if k % 40 > 30 else np.array([20.0, 5.0])
+        move(motion, 0, k, state, command, after)
+        state[:] = after
+        assert np.hypot(*command) <= 3.0 + 1e-9
+        fastest = max(fastest, np.hypot(state[1], state[4]))
+    assert 6.9 < fastest <= 7.0 + 1e-9

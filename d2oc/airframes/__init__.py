@@ -1,0 +1,1 @@
+"""What a simulated vehicle is made of: airframes, tanks, batteries, and their presets."""

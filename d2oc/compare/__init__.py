@@ -1,0 +1,1 @@
+"""Fly one scenario with several methods and put them side by side."""

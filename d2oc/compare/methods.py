@@ -1,0 +1,71 @@
+"""The methods that can be compared: each is a small set of overrides of the scenario."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from d2oc.errors import ScenarioError
+from d2oc.scenario.schema import Scenario
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to fly a scenario."""
+
+    title: str
+    """What it is, for people."""
+    knows: str
+    """What an agent knows of the density and of the others."""
+    overrides: tuple[str, ...]
+    """Keys of the scenario and their values, as for `--set`."""
+
+
+LOCAL = "local: own belief, neighbours in radio range"
+FULL = "full: density and everyone's path"
+
+
+def _baseline(title: str, knows: str, law: str, *more: str) -> Method:
+    return Method(title, knows, (f"control.law={law}", "mission.order=parallel", *more))
+
+
+def _loop(title: str, law: str, order: str, assignment: str) -> Method:
+    return Method(title, LOCAL, (f"control.law={law}", f"mission.order={order}", f"assignment.method={assignment}"))
+
+
+METHODS: dict[str, Method] = {
+    "mission-plan": _loop("transport plan of the whole mission", "mission-plan", "parallel", "none"),
+    "d2oc-cells": _loop("this loop, each agent in its cell", "closed-form", "parallel", "semi-discrete"),
+    "d2oc": _loop("this loop, in parallel", "closed-form", "parallel", "none"),
+    "official": _loop("the published loop", "closed-form", "sequential", "none"),
+    "lawnmower": _baseline("equal strips, to and fro", "the field and all starts, before take-off", "lawnmower"),
+    "smc": _baseline("spectral multiscale coverage, K = 30", FULL, "smc", "control.modes=30"),
+    "smc-20": _baseline("spectral multiscale coverage, K = 20", FULL, "smc", "control.modes=20"),
+    "hedac": _baseline("heat equation driven area coverage", FULL, "hedac"),
+    "lloyd": _baseline("Lloyd's descent", "local: density in its Voronoi cell, Voronoi neighbours", "lloyd"),
+    "random": _baseline("random waypoints", "only the field", "random"),
+}
+"""The methods by name; a new one is one line."""
+
+
+def method_named(name: str) -> Method:
+    """A method by name.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none; lists the known ones.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    close = difflib.get_close_matches(name, METHODS, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise ScenarioError(f"--methods {name}: must be one of {', '.join(METHODS)}{hint}")
+
+
+def overrides_of(method: Method, scenario: Scenario) -> Sequence[str]:
+    """Overrides of a method for one scenario: groups with a control of their own fly it too."""
+    own = [i for i, group in enumerate(scenario.team.groups) if group.control is not None]
+    control = [text for text in method.overrides if text.startswith("control.")]
+    return [*method.overrides, *(f"team.groups.{i}.{text}" for i in own for text in control)]

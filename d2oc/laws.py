@@ -1,0 +1,110 @@
+"""From a scenario to the law that steers its team."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from d2oc.arrays import Floats
+from d2oc.control.assigned_law import AssignedLaw
+from d2oc.control.baselines import BASELINES, baseline_steering
+from d2oc.control.baselines.guidance import CoverageTask
+from d2oc.control.baselines.steering import response_of
+from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
+from d2oc.control.mission_law import MissionPlanLaw
+from d2oc.control.mission_plan import Effort, flyer_of
+from d2oc.density import SampleSet
+from d2oc.field import Field
+from d2oc.scenario.schema import Scenario
+from d2oc.team import GUIDANCE_STREAM, Kind, cruise_speeds, random_stream
+from d2oc.vehicles.linear import top_speed_of
+
+
+def team_law(
+    scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind], starts: Floats
+) -> Controller | None:
+    """What steers a team.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The mission.
+    field : Field
+        Its ground.
+    samples : SampleSet
+        Samples of its density.
+    kinds : sequence of Kind
+        Kinds of agents, in the order of the agents.
+    starts : ndarray, shape (L, 2)
+        Where they start, local ENU. [m]
+
+    Returns
+    -------
+    law : Controller or None
+        None for the published law in sequence, which is no controller of a team but an order of its own.
+    """
+    agents = [kind for kind in kinds for _ in range(kind.n_agents)]
+    if scenario.control.law == "mission-plan":
+        return _mission_plan(scenario, kinds, agents)
+    if scenario.control.law in BASELINES:
+        return _baseline(scenario, field, samples, kinds, agents, starts)
+    if scenario.mission.order == "sequential":
+        return None
+    if scenario.assignment.method == "semi-discrete":
+        return _assigned(scenario, agents, starts)
+    return _closed_form(scenario, samples, agents)
+
+
+def _closed_form(scenario: Scenario, samples: SampleSet, agents: Sequence[Kind]) -> ClosedFormLaw:
+    give_way = scenario.mission.give_way and scenario.ledger.rule == "sum"
+    return ClosedFormLaw(len(agents), len(samples.weights), give_way=give_way)
+
+
+def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> AssignedLaw:
+    time_step = scenario.mission.time_step_s
+    return AssignedLaw(
+        starts,
+        _n_steps(agents),
+        np.array([kind.alpha for kind in agents]),
+        scenario.radio.comm_range_m,
+        np.array([top_speed_of(kind.model) * time_step for kind in agents]),
+        max(1, round(scenario.assignment.refresh_interval_s / time_step)),
+    )
+
+
+def _mission_plan(scenario: Scenario, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
+    flyers = {id(kind): flyer_of(kind.model, kind.problem, scenario.mission.time_step_s) for kind in kinds}
+    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
+    return MissionPlanLaw([flyers[id(kind)] for kind in agents], _n_steps(agents), scenario.radio.comm_range_m, effort)
+
+
+def _baseline(
+    scenario: Scenario,
+    field: Field,
+    samples: SampleSet,
+    kinds: Sequence[Kind],
+    agents: Sequence[Kind],
+    starts: Floats,
+) -> GuidedLaw:
+    time_step = scenario.mission.time_step_s
+    task = CoverageTask(
+        points=samples.points,
+        weights=samples.weights / samples.weights.sum(),
+        field=field,
+        start=starts,
+        n_steps=_n_steps(agents),
+        alpha=np.array([kind.alpha for kind in agents]),
+        time_step=time_step,
+        speed=cruise_speeds(scenario),
+        response=np.array([response_of(kind.model, kind.gains, time_step) for kind in agents]),
+        rngs=tuple(random_stream(scenario, GUIDANCE_STREAM, r) for r in range(len(agents))),
+    )
+    number = np.repeat(np.arange(len(kinds), dtype=np.int32), [kind.n_agents for kind in kinds])
+    models, gains = [kind.model for kind in kinds], [kind.gains for kind in kinds]
+    guide = baseline_steering(scenario.control, task, models, gains, number)
+    return GuidedLaw(guide, _closed_form(scenario, samples, agents))
+
+
+def _n_steps(agents: Sequence[Kind]) -> np.ndarray:
+    return np.array([kind.n_steps for kind in agents], np.int32)

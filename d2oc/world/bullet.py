@@ -1,0 +1,244 @@
+"""The bullet world: rigid bodies in PyBullet with rotors, an autopilot, wind, a tank and a battery.
+
+The law's command reaches a body the way it reaches an aircraft: as a setpoint of its autopilot, which tilts the body
+with its rotors. The law sees what a receiver measures; the record gets the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from d2oc.airframes.airframe import Airframe
+from d2oc.airframes.payload import BoxTank
+from d2oc.arrays import Flags, Floats, Ints
+from d2oc.faults import Fault, find_faults
+from d2oc.vehicles.linear import LinearModel
+from d2oc.vehicles.motion import Motion
+from d2oc.world.autopilot import ACCELERATION, HOLD, TILT, VELOCITY, Memory, Setpoint
+from d2oc.world.bodies import Bodies
+from d2oc.world.fleet import Fleet, fleet_arrays
+from d2oc.world.flight import Layout, Wrench, fly, predict, tell_autopilots, write_states
+from d2oc.world.sensors import SatelliteReceiver
+from d2oc.world.wind import Wind
+
+LOOP_RATE = 48.0
+"""Least rate of the autopilot's loops. [Hz]"""
+
+PHYSICS_RATE = 240.0
+"""Least rate of the engine's substeps. [Hz]"""
+
+MASS_TOLERANCE = 1e-3
+"""The engine is told a new mass when it has changed by this share."""
+
+MODES = {
+    "single-integrator": VELOCITY,
+    "double-integrator": ACCELERATION,
+    "lagged-integrator": ACCELERATION,
+    "quadrotor": TILT,
+    "loaded-quadrotor": TILT,
+}
+"""What the input of each model is to an autopilot."""
+
+
+@dataclass(frozen=True, eq=False)
+class BulletSetup:
+    """All that a fleet needs to fly."""
+
+    models: Sequence[LinearModel]
+    """One model for each kind of agent."""
+    kind: Ints
+    """Kind of each agent, shape (L,)."""
+    airframes: Sequence[Airframe]
+    """One an agent, length L."""
+    liquid: Floats
+    """Load of each tank at the start, shape (L,). [L]"""
+    flow: Floats
+    """Of each pump while on a mission, shape (L,). [L/s]"""
+    place: Floats
+    """Where each starts and which height it holds, shape (L, 3). [m]"""
+    time_step: float
+    """Control period. [s]"""
+
+
+class BulletWorld:
+    """Moves a fleet as rigid bodies; see `d2oc.world.World`.
+
+    Parameters
+    ----------
+    setup : BulletSetup
+        The fleet.
+    motion : Motion
+        Its models as arrays, for the limits of the commands.
+    wind : Wind
+        What blows.
+    receiver : SatelliteReceiver
+        What the fleet knows of itself.
+    """
+
+    def __init__(self, setup: BulletSetup, motion: Motion, wind: Wind, receiver: SatelliteReceiver) -> None:
+        n_agents = len(setup.kind)
+        self._setup = setup
+        self._motion = motion
+        self._wind = wind
+        self._receiver = receiver
+        self._layout = _layout(setup)
+        self.fleet: Fleet = fleet_arrays(setup.airframes, setup.liquid, _max_speed(setup))
+        self._n_loops = math.ceil(setup.time_step * LOOP_RATE - 1e-9)
+        self._dt = setup.time_step / self._n_loops
+        substeps = math.ceil(self._dt * PHYSICS_RATE - 1e-9)
+        size = [(a.radius_m, a.height_m) for a in setup.airframes]
+        self.bodies = Bodies(setup.place, self.fleet.mass, self.fleet.inertia, size, self._dt, substeps)
+        self.body: Floats = np.zeros((n_agents, 13))
+        """Position, attitude, velocity and rate of each body, shape (L, 13)."""
+        self.bodies.read(self.body)
+        hover = self.fleet.mass * 9.81 / self.fleet.n_rotors
+        self.thrust: Floats = np.where(
+            np.arange(self.fleet.torque_of_thrust.shape[2]) < self.fleet.n_rotors[:, None], hover[:, None], 0.0
+        )
+        """Of each rotor, shape (L, R). [N]"""
+        self._setpoint = _waiting(setup.place)
+        self._memory = Memory(np.zeros((n_agents, 3)))
+        self._wrench = Wrench(np.zeros((n_agents, 3)), np.zeros((n_agents, 3)))
+        self.liquid: Floats = setup.liquid.astype(np.float64)
+        """Left in each tank, shape (L,). [L]"""
+        self.drawn: Floats = np.zeros(n_agents)
+        """Energy drawn from each battery, shape (L,). [J]"""
+        self._half_height = np.array([a.height_m / 2 for a in setup.airframes])
+        self._tanks = _tanks(setup.airframes)
+        self._density = np.array([a.mass_with(1.0) - a.mass_kg for a in setup.airframes])
+        self._dry_mass = np.array([a.mass_kg for a in setup.airframes])
+        self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
+        self._engine_mass = self.fleet.mass.copy()
+        self._touched: set[tuple[int, int]] = set()
+        self.model_error: Floats = np.zeros(n_agents)
+        """Distance between where the model said each would be after the last step and where it is, shape (L,). [m]"""
+        self.fault: Ints = np.zeros(n_agents, np.int32)
+        """`Fault` of each vehicle, shape (L,)."""
+
+    def advance(self, k: int, state: Floats, command: Floats, active: Flags) -> None:
+        """Fly one control period; `state` becomes what the receivers measure afterwards."""
+        on_mission = active & (self.fault == Fault.NONE)
+        flies = np.where(self.fault != Fault.NONE, -1, on_mission).astype(np.int32)
+        predicted = np.full((len(state), 2), np.nan)
+        predict(k, self._motion, self._setup.kind, self.true_state(state), command, on_mission, predicted)
+        tell_autopilots(
+            k, self._setup.time_step, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies,
+            self.body, self._setpoint,
+        )  # fmt: skip
+        for i in range(self._n_loops):
+            self._loop(i * self._dt)
+        self._spray(on_mission)
+        self._receiver.drift(self._setup.time_step)
+        self._look_for_faults()
+        self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
+        write_states(self._layout, self.body, self._receiver.error, state)
+
+    def true_state(self, measured: Floats) -> Floats:
+        """States without the receivers' errors, shape (L, n)."""
+        state = measured.copy()
+        write_states(self._layout, self.body, np.zeros_like(self._receiver.error), state)
+        return state
+
+    @property
+    def lost(self) -> Flags:
+        """Who has crashed, flipped or emptied its battery, shape (L,)."""
+        lost: Flags = self.fault != Fault.NONE
+        return lost
+
+    def telemetry(self) -> Mapping[str, Floats]:
+        """More columns of the record, each of shape (L,)."""
+        return {
+            "height_m": self.body[:, 2].copy(),
+            "wind_x_m_s": self._wind.velocity[:, 0].copy(),
+            "wind_y_m_s": self._wind.velocity[:, 1].copy(),
+            "liquid_l": self.liquid.copy(),
+            "charge": np.maximum(0.0, 1.0 - self.drawn / self.fleet.battery_energy),
+            "model_error_m": self.model_error.copy(),
+            "fault": self.fault.astype(np.float64),
+        }
+
+    def _loop(self, since: float) -> None:
+        """One pass of all autopilots and the physics that follows."""
+        wind = self._wind.blow(self._dt, self.body[:, 7:10])
+        fly(
+            self._dt, since, self.fleet, self._setpoint, self._memory, self.body, self._receiver.error, wind,
+            self.thrust, self.drawn, self._wrench,
+        )  # fmt: skip
+        self.bodies.push(self.body[:, :3], self._wrench.force, self._wrench.torque)
+        self.bodies.step()
+        self.bodies.read(self.body)
+        self._touched.update(self.bodies.touching())
+
+    def _look_for_faults(self) -> None:
+        left = self.fleet.battery_energy - self.drawn
+        for r in find_faults(self.fault, self.body, self._half_height, left, self._touched).tolist():
+            self.bodies.let_fall(r)
+        self._touched.clear()
+
+    def _spray(self, on_mission: Flags) -> None:
+        """Drain the tanks of those on a mission; mass and inertia follow."""
+        sprayed = np.where(on_mission, np.minimum(self._setup.flow * self._setup.time_step, self.liquid), 0.0)
+        self.liquid -= sprayed
+        load = self._density * self.liquid
+        self.fleet.mass[:] = self._dry_mass + load
+        self.fleet.inertia[:] = self._dry_inertia + np.stack(self._tanks.inertia(load), axis=1)
+        changed = np.abs(self.fleet.mass - self._engine_mass) > MASS_TOLERANCE * self._engine_mass
+        for r in np.flatnonzero(changed | ((sprayed > 0.0) & (self.liquid == 0.0))).tolist():
+            self.bodies.set_mass(r, float(self.fleet.mass[r]), self.fleet.inertia[r])
+            self._engine_mass[r] = self.fleet.mass[r]
+
+
+def _tanks(airframes: Sequence[Airframe]) -> BoxTank:
+    """The tanks of a fleet as one tank of arrays; who has none has an empty one of a metre."""
+    tanks = [a.box_tank or BoxTank(1.0, 1.0, 0.0, 1000.0) for a in airframes]
+    return BoxTank(
+        length=np.array([tank.length for tank in tanks]),
+        width=np.array([tank.width for tank in tanks]),
+        offset=np.array([tank.offset for tank in tanks]),
+        density=np.array([tank.density for tank in tanks]),
+    )
+
+
+def _layout(setup: BulletSetup) -> Layout:
+    column = np.full((len(setup.kind), 10), -1, np.int32)
+    mode = np.zeros(len(setup.kind), np.int32)
+    for r, kind in enumerate(setup.kind):
+        model = setup.models[kind]
+        mode[r] = MODES[model.name]
+        column[r, 0:2] = model.position_states
+        if model.velocity_states is not None:
+            column[r, 2:4] = model.velocity_states
+        if mode[r] == TILT:
+            column[r, 4:6] = [axis[2] for axis in model.axes]
+            column[r, 6:8] = [axis[3] for axis in model.axes]
+        elif len(model.axes[0]) == 3:
+            column[r, 8:10] = [axis[2] for axis in model.axes]
+    return Layout(mode, column)
+
+
+def _max_speed(setup: BulletSetup) -> Floats:
+    """Speed limit of each agent's model; an integrator's own input or state limit, the quadrotor's per axis."""
+    limits = [setup.models[kind].limits for kind in setup.kind]
+    velocity_input = [setup.models[kind].velocity_states is None for kind in setup.kind]
+    return np.array(
+        [
+            min(limit.speed_norm, limit.speed_each, limit.input_norm if is_input else math.inf)
+            for limit, is_input in zip(limits, velocity_input, strict=True)
+        ]
+    )
+
+
+def _waiting(place: Floats) -> Setpoint:
+    n_agents = len(place)
+    return Setpoint(
+        mode=np.full(n_agents, HOLD, np.int32),
+        command=np.zeros((n_agents, 2)),
+        velocity=np.zeros((n_agents, 2)),
+        tilt=np.zeros((n_agents, 2)),
+        tilt_rate=np.zeros((n_agents, 2)),
+        place=place.astype(np.float64),
+    )

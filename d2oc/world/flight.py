@@ -1,0 +1,212 @@
+"""One step of the flight of a whole fleet, compiled: from setpoints to the wrench on every body."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from d2oc.arrays import Flags, Floats, Ints
+from d2oc.compiled import compiled
+from d2oc.vehicles.linear import GRAVITY
+from d2oc.vehicles.motion import Motion, limit_input, move
+from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, VELOCITY, Memory, Setpoint, command_rotors
+from d2oc.world.drag import drag
+from d2oc.world.fleet import Fleet
+from d2oc.world.mixer import spin
+from d2oc.world.rotation import attitude_of, rotated, tilts, turned
+
+
+class Wrench(NamedTuple):
+    """Force and torque on every body for one step, in the world's axes."""
+
+    force: Floats
+    """Shape (L, 3). [N]"""
+    torque: Floats
+    """Shape (L, 3). [N m]"""
+
+
+class Layout(NamedTuple):
+    """Where the model of each agent keeps what a body does; -1 where it does not."""
+
+    mode: Ints
+    """What its command is: `VELOCITY`, `ACCELERATION` or `TILT`, shape (L,)."""
+    column: Ints
+    """State of x, y, vx, vy, theta, phi, the rates of theta and phi, ax, ay, shape (L, 10)."""
+
+
+@compiled
+def fly(
+    dt: float,
+    since: float,
+    fleet: Fleet,
+    setpoint: Setpoint,
+    memory: Memory,
+    body: Floats,
+    error: Floats,
+    wind: Floats,
+    thrust: Floats,
+    drawn: Floats,
+    wrench: Wrench,
+) -> None:
+    """The wrench on every body over the next step: its mean, so that its impulse is exact.
+
+    The attitude is taken in the middle of the step, as the rate carries it there; drag is that of the start.
+
+    Parameters
+    ----------
+    dt : float
+        [s]
+    since : float
+        Time since the setpoints were given. [s]
+    fleet, setpoint, memory : Fleet, Setpoint, Memory
+        Of all agents.
+    body : ndarray, shape (L, 13)
+        Position, attitude, velocity, rate.
+    error : ndarray, shape (L, 4)
+        What the autopilot's estimate of x, y, vx, vy is off by.
+    wind : ndarray, shape (L, 3)
+        [m/s]
+    thrust : ndarray, shape (L, R)
+        Of each rotor; overwritten with that afterwards. [N]
+    drawn : ndarray, shape (L,)
+        Energy drawn from the battery; added to. [J]
+    wrench : Wrench
+        Overwritten.
+    """
+    rotor = np.zeros(thrust.shape[1])
+    estimate = np.empty(13)
+    for r in range(len(body)):
+        estimate[:] = body[r]
+        estimate[0] += error[r, 0]
+        estimate[1] += error[r, 1]
+        estimate[7] += error[r, 2]
+        estimate[8] += error[r, 3]
+        command_rotors(fleet, r, dt, since, setpoint, memory, estimate, rotor)
+        lift, roll, pitch, yaw, power = spin(fleet, r, dt, rotor, thrust[r])
+        drawn[r] += fleet.power_constant[r] * power / GRAVITY**1.5 * dt
+        middle = turned(attitude_of(body[r]), (body[r, 10], body[r, 11], body[r, 12]), 0.5 * dt)
+        force = rotated(middle, (0.0, 0.0, lift))
+        torque = rotated(middle, (roll, pitch, yaw))
+        air = drag(fleet, r, body[r, 7:10], wind[r])
+        for axis in range(3):
+            wrench.force[r, axis] = force[axis] + air[axis]
+            wrench.torque[r, axis] = torque[axis]
+
+
+@compiled
+def tell_autopilots(
+    k: int,
+    time_step: float,
+    motion: Motion,
+    kind: Ints,
+    layout: Layout,
+    fleet: Fleet,
+    state: Floats,
+    command: Floats,
+    flies: Ints,
+    body: Floats,
+    setpoint: Setpoint,
+) -> None:
+    """Turn the commands of a control period into setpoints.
+
+    Parameters
+    ----------
+    k : int
+        Step of the mission.
+    time_step : float
+        Control period. [s]
+    motion : Motion
+        Models of the fleet, with their limits.
+    kind : ndarray, shape (L,)
+        Model of each agent.
+    layout : Layout
+        Of each agent.
+    fleet : Fleet
+        The airframes: a torque turns them by the inertia they have.
+    state : ndarray, shape (L, n)
+        Measured states.
+    command : ndarray, shape (L, m)
+        Inputs; overwritten with those within the limits.
+    flies : ndarray of int32, shape (L,)
+        1 on a mission, 0 waiting, -1 lost.
+    body : ndarray, shape (L, 13)
+        Where the bodies are.
+    setpoint : Setpoint
+        Overwritten.
+    """
+    for r in range(len(kind)):
+        if flies[r] < 0:
+            setpoint.mode[r] = OFF
+        elif flies[r] == 0:
+            if setpoint.mode[r] != HOLD:
+                setpoint.mode[r] = HOLD
+                setpoint.place[r, :2] = body[r, :2]
+        else:
+            at = min(k, motion.length[kind[r]] - 1)
+            limit_input(motion, kind[r], at, state[r], command[r])
+            _tell(time_step, layout, fleet, r, state[r], command[r], setpoint)
+
+
+@compiled
+def _tell(
+    time_step: float, layout: Layout, fleet: Fleet, r: int, state: Floats, command: Floats, setpoint: Setpoint
+) -> None:
+    setpoint.mode[r] = layout.mode[r]
+    if layout.mode[r] == VELOCITY:
+        setpoint.command[r] = command[:2]
+        return
+    for axis in range(2):
+        setpoint.velocity[r, axis] = state[layout.column[r, 2 + axis]]
+        if layout.mode[r] == ACCELERATION:
+            setpoint.command[r, axis] = command[axis]
+        elif layout.mode[r] == TILT:
+            setpoint.tilt[r, axis] = state[layout.column[r, 4 + axis]]
+            most = fleet.max_rate[r]
+            rate = min(max(state[layout.column[r, 6 + axis]], -most), most)
+            # theta is pitch, turned by the second torque; phi is roll, turned by the first
+            growth = command[1 - axis] / fleet.inertia[r, 1 - axis]
+            growth = min(max(growth, -fleet.rate_gain[r] * most), fleet.rate_gain[r] * most)
+            setpoint.tilt_rate[r, axis] = rate
+            setpoint.command[r, axis] = (min(max(rate + growth * time_step, -most), most) - rate) / time_step
+
+
+@compiled
+def predict(
+    k: int, motion: Motion, kind: Ints, state: Floats, command: Floats, active: Flags, position: Floats
+) -> None:
+    """Where the models say the active agents will be after a step, shape (L, 2). [m]"""
+    after = np.empty(state.shape[1])
+    for r in range(len(kind)):
+        if active[r]:
+            move(motion, kind[r], k, state[r], command[r].copy(), after)
+            for axis in range(2):
+                position[r, axis] = after[motion.position_states[kind[r], axis]]
+
+
+@compiled
+def write_states(layout: Layout, body: Floats, error: Floats, state: Floats) -> None:
+    """States of the models from the bodies: the truth where `error` is zero, the measurement where it is not.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of each agent.
+    body : ndarray, shape (L, 13)
+        Position, attitude, velocity, rate.
+    error : ndarray, shape (L, 4)
+        Added to x, y, vx, vy.
+    state : ndarray, shape (L, n)
+        Overwritten.
+    """
+    value = np.empty(10)
+    for r in range(len(body)):
+        theta, phi = tilts(attitude_of(body[r]))
+        value[0], value[1] = body[r, 0] + error[r, 0], body[r, 1] + error[r, 1]
+        value[2], value[3] = body[r, 7] + error[r, 2], body[r, 8] + error[r, 3]
+        value[4], value[5] = theta, phi
+        value[6], value[7] = -body[r, 11], -body[r, 10]
+        value[8], value[9] = -GRAVITY * np.tan(theta), GRAVITY * np.tan(phi)  # what the tilt accelerates
+        for i in range(10):
+            if layout.column[r, i] >= 0:
+                state[r, layout.column[r, i]] = value[i]
