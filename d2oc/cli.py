@@ -9,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,16 @@ scenarios_app = typer.Typer(help="List and print the scenarios that come with th
 bench_app = typer.Typer(help="Measure this machine, beside a peer in the same run.", no_args_is_help=True)
 app.add_typer(scenarios_app, name="scenarios", invoke_without_command=True)
 app.add_typer(bench_app, name="bench")
+
+
+class RuntimeName(StrEnum):
+    """What flies a team; see docs/swarm.md."""
+
+    auto = "auto"
+    inline = "inline"
+    agents = "agents"
+    ray = "ray"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output, nothing else.")]
 
@@ -114,7 +125,9 @@ def _global(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 @app.command(epilog="Example: d2oc run six_drones --seed 3 --set radio.comm_range_m=25 --out runs/short-radio")
 def run(
-    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
+    scenario: Annotated[
+        str | None, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the scenario's seed.", min=0)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; default runs/NAME-seedN, numbered when that exists.")
@@ -124,17 +137,38 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as mission.duration_s=60; repeatable."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
+    runtime: Annotated[
+        RuntimeName, typer.Option(help="Agents on shared arrays, agents that only exchange messages, or as Ray actors.")
+    ] = RuntimeName.auto,
+    agents_per_actor: Annotated[int | None, typer.Option(help="Agents that share one Ray actor.", min=1)] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Existing Ray cluster; default: a local one.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with the mission of a run folder whose program was killed."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario: writes a run folder with the record, summary.json and a picture, prints a summary."""
+    from d2oc.mission import resume as fly_on
     from d2oc.mission import simulate
+    from d2oc.runtime.choice import RuntimeChoice
     from d2oc.scenario import load_scenario
 
-    loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
-    folder = out or _run_folder(loaded)
-    with _progress(loaded.name, silent=quiet or as_json) as on_progress:
-        record = simulate(loaded, out=folder, overwrite=overwrite, on_progress=on_progress)
+    choice = RuntimeChoice(runtime.value, agents_per_actor, ray_address)
+    if resume is not None:
+        if scenario is not None or seed is not None or out is not None or changes or overwrite:
+            raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them")
+        folder = resume
+        with _progress(folder.name, silent=quiet or as_json) as on_progress:
+            record = fly_on(folder, runtime=None if choice == RuntimeChoice() else choice, on_progress=on_progress)
+    elif scenario is None:
+        raise typer.BadParameter("give a scenario, or --resume RUN; `d2oc scenarios` lists those that come along")
+    else:
+        loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
+        folder = out or _run_folder(loaded)
+        with _progress(loaded.name, silent=quiet or as_json) as on_progress:
+            record = simulate(loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress)
     summary = _summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:
@@ -499,6 +533,34 @@ def bench_coverage(
     rows = measure_task(names, maps, comm_range_m=comm_range, on_row=on_row)
     if as_json:
         _print_json({"rows": [row.as_dict() for row in rows]})
+
+
+@bench_app.command("swarm")
+def bench_swarm(
+    quick: Annotated[bool, typer.Option("--quick", help="Only 4 agents.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Agents as Ray actors: start-up, a step of the team and memory, beside the same agents in one process."""
+    from d2oc.benchmarks.swarm import SwarmRow, measure
+
+    def on_row(row: SwarmRow) -> None:
+        if not as_json:
+            print(
+                f"{row.n_agents:7}{row.n_actors:7}{row.ready_s:9.1f}{row.tick_ms:10.1f}{row.local_tick_ms:10.1f}"
+                f"{row.inline_tick_ms:11.2f}{row.ratio_to_local:8.2f}{row.actor_mib:11.0f}{row.bytes_per_message:10.0f}",
+                flush=True,
+            )
+
+    if not as_json:
+        print(
+            f"{'agents':>7}{'actors':>7}{'ready s':>9}{'tick ms':>10}{'local ms':>10}{'inline ms':>11}{'ratio':>8}"
+            f"{'MiB/actor':>11}{'B/message':>10}"
+        )
+    start_s, rows = measure(quick=quick, on_row=on_row)
+    if as_json:
+        _print_json({"ray_start_s": round(start_s, 2), "rows": [row.as_dict() for row in rows]})
+    else:
+        print(f"an empty local Ray was there after {start_s:.1f} s")
 
 
 def _bench_line(row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@
     ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
+    ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     └── MissingExtraError     an optional package that is not installed
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "FieldError",
     "MissingExtraError",
     "RecordError",
+    "RuntimeUnavailableError",
     "ScenarioError",
     "TransportError",
     "UnstableLoopError",
@@ -52,6 +54,10 @@ class UnstableLoopError(D2ocError):
 
 class RecordError(D2ocError):
     """A run folder or a reference case cannot be read."""
+
+
+class RuntimeUnavailableError(D2ocError):
+    """A runtime does not fit the scenario, or processes that it needs cannot be reached."""
 
 
 class MissingExtraError(D2ocError):

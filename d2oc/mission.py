@@ -6,16 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from d2oc.bus.perfect import PerfectBus
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.laws import team_law
-from d2oc.record import AgentHeader, Record, RecordHeader, RecordWriter, Tick, remove_record
-from d2oc.runtime.inline import InlineRuntime, TeamSetup, positions
-from d2oc.scenario import scenario_toml
+from d2oc.record import (
+    AgentHeader,
+    Record,
+    RecordHeader,
+    RecordWriter,
+    Tick,
+    ended_record,
+    read_mark,
+    remove_record,
+    runtime_of,
+)
+from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
+from d2oc.runtime.inline import TeamSetup, positions
+from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
@@ -23,6 +34,9 @@ from d2oc.worlds import build_world
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
+
+MARK_INTERVAL_S = 5.0
+"""A run that is killed goes on from at most this long before. [s]"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ def simulate(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
+    runtime: RuntimeChoice | Name = "auto",
     on_progress: Callable[[Progress], None] | None = None,
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
@@ -55,6 +70,8 @@ def simulate(
         Run folder, written as the mission goes; None keeps the record in memory.
     overwrite : bool
         Replace a record that stands there, once it is certain that the scenario can be flown.
+    runtime : RuntimeChoice or {"auto", "inline", "agents", "ray"}
+        What flies the team; `agents` and `ray` give the same record, see docs/swarm.md.
     on_progress : callable, optional
         Called now and then while the mission runs.
     world_of : callable, optional
@@ -70,26 +87,82 @@ def simulate(
     D2ocError
         If the scenario cannot be flown; the text is one sentence.
     """
+    return _simulate(scenario, None if out is None else Path(out), overwrite, runtime, on_progress, None, world_of)
+
+
+def resume(
+    run_folder: str | Path,
+    *,
+    runtime: RuntimeChoice | Name | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Record:
+    """Go on with a mission whose program was killed, to the record that it would have written.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+        Its run folder; the program that wrote it must not run any more.
+    runtime : RuntimeChoice or str, optional
+        What flies the team; default: what flew it before. The last mark of the flight is used where there is one;
+        otherwise it begins anew.
+    on_progress : callable, optional
+        Called now and then while the mission runs.
+
+    Returns
+    -------
+    record : Record
+        As it stands if the mission had ended.
+
+    Raises
+    ------
+    D2ocError
+        If this is no run folder, or the scenario cannot be flown.
+    """
+    folder = Path(run_folder)
+    record = ended_record(folder)
+    if record is not None:
+        return record
+    mark = read_mark(folder)
+    scenario = load_scenario(str(folder / "scenario.toml"))
+    flown_by = cast(Name, runtime_of(folder))
+    return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark)
+
+
+def _simulate(
+    scenario: Scenario,
+    folder: Path | None,
+    overwrite: bool,
+    runtime: RuntimeChoice | Name,
+    on_progress: Callable[[Progress], None] | None,
+    mark: tuple[int, int, bytes] | None,
+    world_of: Callable[[TeamSetup], World] | None = None,
+) -> Record:
     began = time.perf_counter()
     density, field = build_density(scenario.density, scenario.field)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     kinds = team_kinds(scenario)
     setup = _team_setup(scenario, field, samples, kinds)
     header = _header(scenario, field, samples, setup)
-    folder = None if out is None else Path(out)
-    if folder is not None and overwrite:
-        remove_record(folder)
-    writer = RecordWriter(folder, header, scenario_toml(scenario), samples.points, samples.weights)
+    choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
+    flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
     world = build_world(scenario, setup, vehicles) if world_of is None else world_of(setup)
-    runtime = InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
-    mission = _Mission(runtime, writer, header.n_steps, on_progress)
-    complete = mission.fly()
+    name, team = build_runtime(scenario, setup, choice, world, memory)
+    try:
+        if folder is not None and overwrite:
+            remove_record(folder)
+        writer = RecordWriter(
+            folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name, parts_kept=parts
+        )
+        mission = _Mission(team, writer, header.n_steps, on_progress)
+        complete = mission.fly(flown)
+    finally:
+        team.close()
     timing = {
         "wall_time_s": time.perf_counter() - began,
         "compute_time_s": mission.compute_time_s,
         "agent_steps": float(mission.agent_steps),
-        "memory_bytes": float(runtime.memory_bytes),
+        "memory_bytes": float(team.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
 
@@ -99,7 +172,7 @@ class _Mission:
 
     def __init__(
         self,
-        runtime: InlineRuntime,
+        runtime: Runtime,
         writer: RecordWriter,
         n_steps: int,
         on_progress: Callable[[Progress], None] | None,
@@ -112,12 +185,13 @@ class _Mission:
         self.agent_steps = 0
         self._reported = -np.inf
 
-    def fly(self) -> bool:
-        """Fly until time or work is over; returns False when Ctrl-C stopped it."""
-        self.writer.append(_start_tick(self.runtime))
+    def fly(self, k: int = 0) -> bool:
+        """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
+        if k == 0:
+            self.writer.append(_start_tick(self.runtime))
         if self.on_progress is not None:
-            self.on_progress(Progress(0, self.n_steps, 1.0, planning=True))
-        k = 0
+            self.on_progress(Progress(k, self.n_steps, 1.0, planning=True))
+        marked = time.monotonic()
         try:
             while k < self.n_steps and not self.runtime.finished:
                 began = time.perf_counter()
@@ -127,10 +201,19 @@ class _Mission:
                 self.writer.append(_tick(self.runtime, k))
                 k += 1
                 self._report(k)
+                if time.monotonic() - marked >= MARK_INTERVAL_S:
+                    self._mark(k)
+                    marked = time.monotonic()
         except KeyboardInterrupt:
             return False
         self._report(k, last=True)
         return True
+
+    def _mark(self, k: int) -> None:
+        """Keep what is needed to go on from here."""
+        memory = self.runtime.snapshot()
+        if memory is not None:
+            self.writer.mark(k, memory)
 
     def _report(self, k: int, *, last: bool = False) -> None:
         now = time.perf_counter()
@@ -181,7 +264,7 @@ def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
     return tuple((float(x), float(y)) for x, y in ring)
 
 
-def _start_tick(runtime: InlineRuntime) -> Tick:
+def _start_tick(runtime: Runtime) -> Tick:
     team = runtime.team
     none = np.empty(0, np.int32)
     state = runtime.world.true_state(team.state)
@@ -200,7 +283,7 @@ def _start_tick(runtime: InlineRuntime) -> Tick:
     )
 
 
-def _tick(runtime: InlineRuntime, k: int) -> Tick:
+def _tick(runtime: Runtime, k: int) -> Tick:
     team, mail = runtime.team, runtime.mail
     n = int(mail.n[0])
     state = runtime.world.true_state(team.state)
@@ -222,14 +305,14 @@ def _tick(runtime: InlineRuntime, k: int) -> Tick:
     )  # fmt: skip
 
 
-def _states(runtime: InlineRuntime, state: np.ndarray) -> np.ndarray:
+def _states(runtime: Runtime, state: np.ndarray) -> np.ndarray:
     """States, NaN where a model has fewer than the largest."""
     columns = np.arange(state.shape[1])
     n_states = runtime.motion.n_states[runtime.team.kind]
     return np.where(columns < n_states[:, None], state, np.nan)
 
 
-def _inputs(runtime: InlineRuntime) -> np.ndarray:
+def _inputs(runtime: Runtime) -> np.ndarray:
     columns = np.arange(runtime.team.input.shape[1])
     n_inputs = runtime.motion.n_inputs[runtime.team.kind]
     return np.where(columns < n_inputs[:, None], runtime.team.input, np.nan)

@@ -31,6 +31,9 @@ FORMAT_VERSION = 1
 FLUSH_INTERVAL_S = 0.5
 """A killed run loses at most what happened since the last flush. [s]"""
 
+MARK = "flight.msgpack"
+"""What a flight remembered when its run was last marked."""
+
 TABLES = ("consumption", "messages", "events", "trajectory")
 """Tables that grow; `trajectory` is written last, so a part that has it is whole."""
 
@@ -240,6 +243,10 @@ class RecordWriter:
         Samples of the reference density. [m]
     clock : callable
         Seconds since some moment, for the flush interval.
+    runtime : str
+        What flies the team.
+    parts_kept : int, optional
+        Go on with the run that stands in the folder after so many of its parts; younger ones are deleted.
 
     Raises
     ------
@@ -255,6 +262,8 @@ class RecordWriter:
         points: Floats,
         weights: Floats,
         clock: Callable[[], float] = time.monotonic,
+        runtime: str = "inline",
+        parts_kept: int | None = None,
     ) -> None:
         self._out = out
         self._header = header
@@ -265,8 +274,11 @@ class RecordWriter:
         self._parts: list[dict[str, Columns]] = []
         self._n_parts = 0
         self._flushed = -np.inf
-        self._provenance = _provenance()
-        if out is not None:
+        self._provenance = {**_provenance(), "runtime": runtime}
+        if out is not None and parts_kept is not None:
+            self._n_parts = parts_kept
+            _forget_parts(out, parts_kept)
+        elif out is not None:
             self._open(out)
 
     def append(self, tick: Tick) -> None:
@@ -287,6 +299,17 @@ class RecordWriter:
             for name in TABLES:
                 write_columns(self._out / "parts" / _part_name(name, self._n_parts), part[name])
         self._pending, self._n_parts = [], self._n_parts + 1  # last, so that Ctrl-C amid the writing loses nothing
+
+    def mark(self, n_steps: int, memory: bytes) -> None:
+        """Keep what a flight remembers after so many steps, beside what was written of it."""
+        if self._out is None:
+            return
+        self.flush()
+        head = n_steps.to_bytes(8, "little") + self._n_parts.to_bytes(8, "little")
+        path = self._out / "parts" / MARK
+        unfinished = path.with_name(path.name + ".unfinished")
+        unfinished.write_bytes(head + memory)
+        unfinished.replace(path)
 
     def finish(self, status: Status, timing: Mapping[str, float]) -> Record:
         """Merge the parts into the final tables.
@@ -372,6 +395,34 @@ def _read_provenance(folder: Path, problems: list[str]) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         problems.append(f"{folder / 'provenance.json'}: is not JSON ({error}); versions and times are unknown")
     return {}
+
+
+def ended_record(path: Path) -> Record | None:
+    """The record in a run folder if its mission ended; None if it did not."""
+    return None if _read_header(path)[1] == "running" else load_record(path)
+
+
+def runtime_of(path: Path) -> str:
+    """What flew, or flies, the mission of a run folder."""
+    try:
+        return str(json.loads(_read_text(path / "provenance.json")).get("runtime", "inline"))
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise RecordError(f"{path / 'provenance.json'}: cannot be read ({error})") from None
+
+
+def read_mark(path: Path) -> tuple[int, int, bytes] | None:
+    """Steps flown, parts written and memory of the last mark of a run that did not end; None if there is none."""
+    try:
+        content = (path / "parts" / MARK).read_bytes()
+    except OSError:
+        return None
+    return int.from_bytes(content[:8], "little"), int.from_bytes(content[8:16], "little"), content[16:]
+
+
+def _forget_parts(path: Path, kept: int) -> None:
+    for part in (path / "parts").glob("*.parquet"):
+        if int(part.stem.rsplit("-", 1)[1]) >= kept:
+            part.unlink()
 
 
 def remove_record(path: Path) -> None:

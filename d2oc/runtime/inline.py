@@ -74,8 +74,8 @@ class InlineRuntime:
     def __init__(self, setup: TeamSetup, bus: Bus, world: World | None = None) -> None:
         n_agents = len(setup.kind)
         self.motion: Motion = motion_arrays(setup.models)
-        self.law: Law = _law_arrays(setup.gains)
-        self.team: Team = _team_arrays(setup, self.motion)
+        self.law: Law = law_arrays(setup.gains)
+        self.team: Team = team_arrays(setup, self.motion)
         self.quantum = quantum_of(setup.weights, n_agents)
         self.tree: SampleTree = sample_tree(setup.points, setup.weights)
         weights = quantised(setup.weights, self.quantum)[self.tree.sample]
@@ -98,6 +98,12 @@ class InlineRuntime:
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
         self._step(k)
+
+    def snapshot(self) -> None:
+        """None: a flight on shared arrays is fast enough to begin anew."""
+
+    def close(self) -> None:
+        """Nothing runs that would have to be stopped."""
 
     def lose(self, r: int) -> None:
         """Agent r falls out: from now on it neither moves nor consumes nor is heard."""
@@ -201,7 +207,8 @@ def positions(state: Floats, kind: Ints, motion: Motion) -> Floats:
     return np.take_along_axis(state, motion.position_states[kind], axis=1)
 
 
-def _law_arrays(gains: Sequence[Gains]) -> Law:
+def law_arrays(gains: Sequence[Gains]) -> Law:
+    """Pad the gains of all kinds into common arrays."""
     steps = max(len(g.state) for g in gains)
     m = max(g.state.shape[1] for g in gains)
     n = max(g.state.shape[2] for g in gains)
@@ -214,7 +221,8 @@ def _law_arrays(gains: Sequence[Gains]) -> Law:
     return Law(state_gain, goal_gain, np.array([len(g.state) for g in gains], np.int32))
 
 
-def _team_arrays(setup: TeamSetup, motion: Motion) -> Team:
+def team_arrays(setup: TeamSetup, motion: Motion) -> Team:
+    """The team at the start, before anything is located."""
     n_agents = len(setup.kind)
     state = np.zeros((n_agents, motion.A.shape[2]))
     for r, initial in enumerate(setup.initial_states):

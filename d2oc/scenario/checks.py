@@ -13,7 +13,17 @@ import numpy as np
 from d2oc.airframes.airframe import load_preset, preset_names, tank_capacity
 from d2oc.errors import FieldError
 from d2oc.field import Field, ring_contains
-from d2oc.scenario.schema import BaselineLaw, ControlTable, FieldTable, Quadrotor, Scenario, VehicleTable
+from d2oc.scenario.schema import (
+    BaselineLaw,
+    ControlTable,
+    FieldTable,
+    JammingTable,
+    OutageTable,
+    PartitionTable,
+    Quadrotor,
+    Scenario,
+    VehicleTable,
+)
 
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
@@ -47,6 +57,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _world(scenario)
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
+    yield from _radio(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     yield from _baseline(scenario)
     for i, group in enumerate(scenario.team.groups):
@@ -232,6 +243,23 @@ def _most_steps(scenario: Scenario) -> int:
     mission = scenario.mission
     longest = max([mission.duration_s, *(group.duration_s or 0.0 for group in scenario.team.groups)])
     return round(longest / mission.time_step_s)
+
+
+def _radio(scenario: Scenario) -> Iterator[str]:
+    radio, n_agents = scenario.radio, _n_agents(scenario)
+    spans: Sequence[tuple[str, JammingTable | OutageTable | PartitionTable, set[int]]] = [
+        *((f"radio.jamming[{i}]", zone, set()) for i, zone in enumerate(radio.jamming)),
+        *((f"radio.outages[{i}]", outage, set(outage.agents)) for i, outage in enumerate(radio.outages)),
+        *((f"radio.partitions[{i}]", p, set().union(*p.groups)) for i, p in enumerate(radio.partitions)),
+    ]
+    for key, table, agents in spans:
+        if table.until_s <= table.from_s:
+            yield f"{key}.until_s = {table.until_s:g} must be after from_s = {table.from_s:g} [s]"
+        if agents and max(agents) >= n_agents > 0:
+            yield f"{key} names agent {max(agents)}, but the team's agents are 0 to {n_agents - 1}"
+    for i, partition in enumerate(radio.partitions):
+        if sum(len(set(group)) for group in partition.groups) > len(set().union(*partition.groups)):
+            yield f"radio.partitions[{i}].groups has an agent in two groups"
 
 
 def _baseline(scenario: Scenario) -> Iterator[str]:

@@ -11,6 +11,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+AgentNumber = Annotated[int, Field(ge=0, lt=100_000)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
 BaselineLaw = Literal["lawnmower", "smc", "hedac", "lloyd", "random"]
@@ -316,11 +318,64 @@ class AssignmentTable(Table):
     """Cells are computed anew this often, and whenever an agent is lost or back. [s]"""
 
 
+class JammingTable(Table):
+    """`[[radio.jamming]]`: a circle in which nobody hears anything for a while."""
+
+    centre_m: Point
+    """Centre `[x, y]`. [m]"""
+    radius_m: Positive
+    """Radius. [m]"""
+    from_s: NotNegative = 0.0
+    """When it begins. [s]"""
+    until_s: Limit = float("inf")
+    """When it ends. [s]"""
+
+
+class OutageTable(Table):
+    """`[[radio.outages]]`: radios that neither send nor hear for a while."""
+
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    from_s: NotNegative = 0.0
+    """When it begins. [s]"""
+    until_s: Limit = float("inf")
+    """When it ends. [s]"""
+
+
+class PartitionTable(Table):
+    """`[[radio.partitions]]`: a time in which only agents of the same group hear each other."""
+
+    groups: Annotated[tuple[tuple[AgentNumber, ...], ...], Field(min_length=1)]
+    """Numbers of the agents of each group `[[0, 1], [2, 3]]`; all others form one more group."""
+    from_s: NotNegative = 0.0
+    """When it begins. [s]"""
+    until_s: Limit = float("inf")
+    """When it ends. [s]"""
+
+
 class RadioTable(Table):
-    """`[radio]`: who hears whom."""
+    """`[radio]`: who hears whom; anything but the range needs a runtime in which agents exchange messages."""
 
     comm_range_m: Annotated[float, Field(ge=0)] = 25.0
     """Agents closer than this exchange what they know; inf reaches everyone, 0 nobody. [m]"""
+    loss: Share = 0.0
+    """Share of messages lost between agents side by side."""
+    loss_at_range: Share = 0.0
+    """Share lost at the edge of the range, when that is more; in between it grows with the square of the distance."""
+    delay_s: NotNegative = 0.0
+    """How long a message takes beyond the one step it always takes. [s]"""
+    jitter_s: NotNegative = 0.0
+    """Up to this much longer, evenly distributed. [s]"""
+    bandwidth_bytes_per_s: Limit = float("inf")
+    """What each agent can send; messages beyond are lost. [byte/s]"""
+    message_limit_bytes: Annotated[int, Field(ge=256, le=60_000)] = 1400
+    """What a message does not exceed, unless one step's consumption alone is larger. [byte]"""
+    jamming: tuple[JammingTable, ...] = ()
+    """Jamming zones."""
+    outages: tuple[OutageTable, ...] = ()
+    """Radios that fail for a while."""
+    partitions: tuple[PartitionTable, ...] = ()
+    """Times in which the team is split."""
 
 
 class LedgerTable(Table):

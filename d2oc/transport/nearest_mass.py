@@ -80,7 +80,10 @@ def sample_tree(points: Floats, weights: Floats) -> SampleTree:
     y = np.ascontiguousarray(points[:, 1], dtype=np.float64)
     _split(x, y, order, leaves, box)
     _bound(x, y, weights.astype(np.float64), order, leaves, box, heaviest)
-    return SampleTree(x[order], y[order], order, box, heaviest, leaves)
+    tree = SampleTree(x[order], y[order], order, box, heaviest, leaves)
+    for array in tree[:-1]:
+        np.asarray(array).flags.writeable = False  # as in the memory that processes share: one machine code for both
+    return tree
 
 
 def search_space(tree: SampleTree) -> SearchSpace:

@@ -19,7 +19,7 @@ from d2oc.record import TABLES, load_record
 from d2oc.scenario import load_scenario
 
 MISSION = (
-    "six_drones", "--seed", "5", "--set", "mission.duration_s=20000", "--set",
+    "six_drones", "--seed", "5", "--set", "control.law=closed-form", "--set", "mission.duration_s=20000", "--set",
     "sampling.n_samples=60", "--set", "sampling.method=random",
 )  # fmt: skip
 """100,000 steps: too many to end before it is stopped."""

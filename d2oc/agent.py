@@ -1,0 +1,623 @@
+r"""One agent: what it is told comes in as bytes, what it says goes out as bytes, and it knows nothing else.
+
+`Agent.step` takes where the vehicle is and what the radio heard, and gives a command and what the radio should say.
+There is no socket, no clock and no randomness inside, so the same object runs in a simulation, in a process of its own,
+and beside an autopilot, and what it does follows from what it was given.
+
+In one step it (1) takes in what it heard, (2) books what it has treated since the last step (stage B), (3) chooses a
+goal and an input (stage A), (4) says where it is, what it treated, and what others told it they lack (stage C).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from d2oc.arrays import Floats, Ints, Longs
+from d2oc.bus.messages import (
+    END_OF_LOGS,
+    LONGEST_MESSAGE_BYTES,
+    VERSION,
+    Message,
+    Refused,
+    Run,
+    columns_of,
+    decode,
+    encode,
+    log_of,
+    n_batches,
+    run_of,
+    size_of_known,
+    size_of_run,
+)
+from d2oc.control.alone import Ahead, account_alone, decide_alone, write_down
+from d2oc.control.d2oc import Law, Team
+from d2oc.control.giving_way import SetAside, no_weight_aside
+from d2oc.ledger import WEIGHT_BITS, Belief, Logs, learn, new_belief, new_logs, quantised, quantum_of, with_capacity
+from d2oc.transport.nearest_mass import SampleTree, SearchSpace, sample_tree, search_space
+
+NEIGHBOUR_TICKS = 5
+"""Who was not heard for longer is no neighbour any more."""
+TOLD_LOGS = 32
+"""Logs of which one message says how much is known; a larger team takes turns."""
+ROW_INTERVAL_TICKS = 5
+"""A piece of a whole known log, asked for or not, is sent this often."""
+REPEATED_BATCHES = 4
+"""An agent says its newest batches so often, for those who missed the first time."""
+EAGER_LOGS = 16
+"""Up to this many known logs, news is passed on at once."""
+PIECE_BYTES = 400
+"""Size of such a piece."""
+HEAD_BYTES = 96
+"""At most, for a message without `known` and `runs`."""
+LARGEST_BATCH_BYTES = LONGEST_MESSAGE_BYTES - HEAD_BYTES - 16 * TOLD_LOGS
+SPARE_BATCHES = 64
+"""Room for batches and entries at the start; it doubles when it is full."""
+
+
+class Ground(NamedTuple):
+    """What is to be treated, known to all before take-off; shared and never changed."""
+
+    tree: SampleTree
+    weights: Floats
+    """Weights by slot, multiples of the quantum, shape (N,)."""
+    slot: Ints
+    """Slot of each sample, shape (N,)."""
+    quantum: float
+    """Unit of weights."""
+
+
+def ground_of(points: Floats, weights: Floats, n_agents: int) -> Ground:
+    """What a team of `n_agents` is to treat: samples, shape (N, 2) [m], and their weights."""
+    quantum = quantum_of(weights, n_agents)
+    tree = sample_tree(points, weights)
+    slot = np.empty(len(weights), np.int32)
+    slot[tree.sample] = np.arange(len(weights), dtype=np.int32)
+    return Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum)
+
+
+class Scratch(NamedTuple):
+    """Working memory of one step."""
+
+    space: SearchSpace
+    aside: SetAside
+
+
+def scratch_for(ground: Ground) -> Scratch:
+    """Working memory for agents on this ground."""
+    return Scratch(search_space(ground.tree), no_weight_aside(len(ground.weights)))
+
+
+@dataclass(frozen=True, eq=False)
+class AgentSetup:
+    """What one agent knows of itself before take-off."""
+
+    number: int
+    n_steps: int
+    """Steps of operation."""
+    alpha: float
+    """Mass of one step."""
+    law: Law
+    """Gains of its one kind."""
+    position_states: tuple[int, int]
+    time_step: float
+    """Control period. [s]"""
+    negligible: int
+    """A belief with no more quanta than this counts as empty."""
+    give_way: bool = True
+    """Leave to lower-numbered neighbours what they are about to treat."""
+    message_limit_bytes: int = 1400
+    """What a message should not exceed; a single batch that is larger still goes out."""
+    epoch: int = 0
+    """Boots without memory before this one."""
+
+
+class Observation(NamedTuple):
+    """What an agent's own sensors say."""
+
+    tick: int
+    """Steps flown so far."""
+    state: Floats
+    """Shape (n,)."""
+
+
+class Heard(NamedTuple):
+    """Messages taken in."""
+
+    sender: Ints
+    entries: Ints
+    """Entries of each that were news."""
+    bytes: Ints
+
+
+class Report(NamedTuple):
+    """What an agent writes into its flight log."""
+
+    consumed: float
+    """Mass consumed in the step that ends now."""
+    samples: Ints
+    """Samples it was consumed from."""
+    amounts: Floats
+    remaining: int
+    """Weight believed to remain. [quanta]"""
+    goal: Floats
+    """Goal of the step that begins, NaN if there is none. [m]"""
+    active: bool
+    """Whether it acts in the step that begins."""
+    heard: Heard
+    memory: int
+    """Of belief and logs. [byte]"""
+
+
+class Outcome(NamedTuple):
+    """What `Agent.step` gives."""
+
+    command: Floats
+    """Input, shape (m,)."""
+    outbox: list[bytes]
+    report: Report
+
+
+class Neighbour(NamedTuple):
+    """What another agent last said of itself."""
+
+    epoch: int
+    tick: int
+    position: tuple[float, float]
+    velocity: tuple[float, float]
+    alpha: float
+    active: bool
+
+
+Spans = dict[int, list[tuple[int, int]]]
+"""Batches of some logs, by row: first and end of each run."""
+
+
+class _Memory(msgspec.Struct):
+    """All that an agent remembers; its belief follows from the logs."""
+
+    names: list[int]
+    """Of the logs, by row."""
+    version: list[int]
+    counts: bytes
+    """Entries of each batch, int32, log by log."""
+    slots: bytes
+    """int32."""
+    amounts: bytes
+    """float64."""
+    active: bool
+    reach: float
+    before: tuple[float, float] | None
+    neighbours: dict[int, Neighbour]
+    settled: list[int]
+    sent: Spans
+    row_turn: tuple[int, int]
+    refused: dict[str, int]
+
+
+@dataclass
+class _Parcel:
+    """What goes into one message."""
+
+    room: int
+    """Bytes left."""
+    runs: list[Run]
+    sent: Spans
+
+
+class Agent:
+    """Knows its own state, the ground, and what it was told.
+
+    Parameters
+    ----------
+    setup : AgentSetup
+        Who it is.
+    ground : Ground
+        What is to be treated.
+    scratch : Scratch, optional
+        Working memory that agents of one process may share: what is read from it was written in the same step.
+    """
+
+    def __init__(self, setup: AgentSetup, ground: Ground, scratch: Scratch | None = None) -> None:
+        self._setup = setup
+        self._ground = ground
+        self._tree = ground.tree
+        self._space, self._aside = scratch or scratch_for(ground)
+        n = len(ground.weights)
+        self._team = _team_of_one(setup)
+        self._belief: Belief = new_belief(ground.tree, ground.weights, ground.quantum, 1)
+        self._logs: Logs = new_logs(1, SPARE_BATCHES, n + SPARE_BATCHES, "sum")
+        self._rows: dict[int, int] = {log_of(setup.number, setup.epoch): 0}
+        self._names: list[int] = list(self._rows)
+        self._sorted: list[int] = list(self._rows)
+        self._before: Floats | None = None
+        self._neighbours: dict[int, Neighbour] = {}
+        self._settled: Ints = np.zeros(1, np.int32)
+        self._sent: Spans = {}
+        self._row_turn = (0, 0)
+        self.refused: dict[Refused, int] = dict.fromkeys(Refused, 0)
+        """Messages dropped, by reason."""
+
+    @property
+    def number(self) -> int:
+        """Which agent this is."""
+        return self._setup.number
+
+    @property
+    def belief(self) -> Floats:
+        """Weight believed to remain, shape (N,); negative where the team is known to have consumed too much."""
+        return np.asarray(self._belief.weight[0, self._ground.slot])
+
+    @property
+    def known(self) -> dict[int, int]:
+        """Batches known of each log; see `d2oc.bus.messages.log_of`."""
+        return {name: int(self._belief.version[0, row]) for name, row in self._rows.items()}
+
+    @property
+    def ledger(self) -> dict[int, list[tuple[int, int, float]]]:
+        """Everything known to be consumed, by log: step, sample and amount."""
+        return {name: self._entries(row) for name, row in self._rows.items()}
+
+    def step(self, observation: Observation, inbox: Sequence[bytes]) -> Outcome:
+        """Act once.
+
+        Parameters
+        ----------
+        observation : Observation
+            Where the vehicle is after `observation.tick` steps.
+        inbox : sequence of bytes
+            What the radio heard since the last step.
+
+        Returns
+        -------
+        outcome : Outcome
+            The command for the step that begins, messages to send, and a report for the flight log.
+        """
+        k, team = observation.tick, self._team
+        was_active = bool(team.active[0])
+        team.state[0] = observation.state
+        team.position[0] = observation.state[list(self._setup.position_states)]
+        on_air = k <= self._setup.n_steps
+        heard, lacking = self._hear(inbox if on_air else ())
+        ahead = self._ahead(k)
+        if was_active:
+            self._make_room(k, 0)
+            account_alone(
+                k - 1, self._ground.quantum, team, ahead, self._tree, self._belief, self._logs, self._space,
+                self._aside,
+            )  # fmt: skip
+        consumed, samples, amounts = self._last_batch(k - 1) if was_active else _nothing()
+        decide_alone(
+            k, self._ground.quantum, self._setup.negligible, team, self._setup.law, ahead, self._tree, self._belief,
+            self._space, self._aside,
+        )  # fmt: skip
+        outbox = [self._message(k, lacking)] if on_air else []
+        self._before = team.position[0].copy()
+        self._settled = self._belief.version[0].copy()
+        report = Report(
+            consumed,
+            samples,
+            amounts,
+            int(self._belief.total[0]),
+            team.goal[0].copy(),
+            bool(team.active[0]),
+            heard,
+            self.memory_bytes,
+        )
+        return Outcome(team.input[0].copy(), outbox, report)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of belief and logs. [byte]"""
+        return sum(np.asarray(array).nbytes for array in (*self._belief, *self._logs))
+
+    def stopped(self) -> Outcome:
+        """What an agent gives that is lost: nothing."""
+        team = self._team
+        team.active[0], team.input[0], team.goal[0] = False, 0.0, np.nan
+        none = np.empty(0, np.int32)
+        heard = Heard(none, none, none)
+        remaining = int(self._belief.total[0])
+        report = Report(0.0, none, np.empty(0), remaining, team.goal[0].copy(), False, heard, self.memory_bytes)
+        return Outcome(team.input[0].copy(), [], report)
+
+    # Remembering
+
+    def snapshot(self) -> bytes:
+        """All that the agent remembers, as plain data."""
+        team, version = self._team, self._belief.version[0, : len(self._names)]
+        entry = np.concatenate([self._entry_numbers(row, 0, int(n)) for row, n in enumerate(version)])
+        counts = np.concatenate([self._logs.length[row, :n] for row, n in enumerate(version)])
+        return msgspec.msgpack.encode(
+            _Memory(
+                names=self._names,
+                version=version.tolist(),
+                counts=counts.tobytes(),
+                slots=self._logs.slot[entry].tobytes(),
+                amounts=self._logs.amount[entry].tobytes(),
+                active=bool(team.active[0]),
+                reach=float(team.reach[0]),
+                before=None if self._before is None else _pair(self._before),
+                neighbours=self._neighbours,
+                settled=self._settled[: len(self._names)].tolist(),
+                sent=self._sent,
+                row_turn=self._row_turn,
+                refused={reason.name: count for reason, count in self.refused.items()},
+            )
+        )
+
+    def restore(self, memory: bytes) -> None:
+        """Remember what `snapshot` gave, as if nothing had happened since; only for an agent that has not flown yet."""
+        kept = msgspec.msgpack.decode(memory, type=_Memory)
+        for name in kept.names[1:]:
+            self._new_row(name)
+        self._restore_logs(kept)
+        self._team.active[0], self._team.reach[0] = kept.active, kept.reach
+        self._before = None if kept.before is None else np.array(kept.before)
+        self._neighbours, self._sent, self._row_turn = kept.neighbours, kept.sent, kept.row_turn
+        self._settled = _padded(np.array([kept.settled], np.int32), self._belief.version.shape)[0]
+        self.refused = {Refused[name]: count for name, count in kept.refused.items()}
+
+    def _restore_logs(self, kept: _Memory) -> None:
+        counts, slots = np.frombuffer(kept.counts, np.int32), np.frombuffer(kept.slots, np.int32)
+        self._make_room(max(kept.version), len(slots))
+        begin = np.cumsum(counts, dtype=np.int64) - counts
+        ends = np.cumsum(kept.version).tolist()
+        for row, (n, end) in enumerate(zip(kept.version, ends, strict=True)):
+            self._logs.length[row, :n] = counts[end - n : end]
+            self._logs.first[row, :n] = begin[end - n : end]
+        self._logs.slot[: len(slots)] = slots
+        self._logs.amount[: len(slots)] = np.frombuffer(kept.amounts)
+        self._logs.used[0] = len(slots)
+        known = _padded(np.array([kept.version], np.int32), self._belief.version.shape)[0]
+        learn(self._tree, self._belief, self._logs, 0, known, self._ground.quantum)
+
+    # Hearing
+
+    def _hear(self, inbox: Sequence[bytes]) -> tuple[Heard, dict[int, tuple[int, int]]]:
+        """Take in messages; also what others lack of each log, by row."""
+        rows, messages = [], []
+        for data in inbox:
+            message = self._read(data)
+            entries = message if isinstance(message, Refused) else self._learn(message.runs)
+            if isinstance(message, Refused) or isinstance(entries, Refused):
+                self.refused[message if isinstance(message, Refused) else Refused.MALFORMED] += 1
+                continue
+            if self._note(message):
+                messages.append(message)
+            rows.append((message.sender, entries, len(data)))
+        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(messages)
+
+    def _read(self, data: bytes) -> Message | Refused:
+        message = decode(data)
+        if isinstance(message, Message) and message.sender == self.number and message.epoch >= self._setup.epoch:
+            return Refused.OWN
+        return message
+
+    def _note(self, message: Message) -> bool:
+        """Remember what a neighbour says of itself; returns whether it is younger than what it said before."""
+        last = self._neighbours.get(message.sender)
+        if last is not None and (last.epoch, last.tick) >= (message.epoch, message.tick):
+            return False
+        self._neighbours[message.sender] = Neighbour(
+            message.epoch, message.tick, message.position_m, message.velocity_m_s, message.alpha, message.active
+        )
+        return True
+
+    def _lacking(self, messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
+        """First batch somebody lacks of each log, and the end of what to tell, by row.
+
+        What was learned just now may be on its way to the others as well: a large team waits a tick to see.
+        """
+        until = self._belief.version[0].copy()
+        if len(self._rows) > EAGER_LOGS:
+            until = _padded(self._settled[None], (1, len(until)))[0]
+        until[0] = self._settled[0]
+        lacking: dict[int, tuple[int, int]] = {}
+        for message in messages:
+            low = bisect_left(self._sorted, message.known_from)
+            high = bisect_left(self._sorted, message.known_until)
+            for name in self._sorted[low:high]:
+                row = self._rows[name]
+                known = message.known.get(name, 0)
+                if known < until[row]:
+                    lacking[row] = (min(known, lacking.get(row, (known,))[0]), int(until[row]))
+        return lacking
+
+    def _learn(self, runs: Sequence[Run]) -> int | Refused:
+        """Book what others consumed; returns how many entries were news."""
+        known = self._belief.version[0].copy()
+        for run in runs:
+            if run.log == log_of(self.number, self._setup.epoch):
+                continue
+            row = self._rows.get(run.log)
+            have = 0 if row is None else int(known[row])
+            last = run.first + n_batches(run)
+            if run.first > have or last <= have:  # a gap, or nothing new
+                continue
+            counts, samples, quanta = columns_of(run)
+            if not self._is_sound(samples, quanta):
+                return Refused.MALFORMED
+            if row is None:
+                row = self._new_row(run.log)
+                known = np.append(known, np.zeros(len(self._belief.version[0]) - len(known), np.int32))
+            self._make_room(last, len(samples))
+            slots = self._ground.slot[samples]
+            write_down(self._logs, row, run.first, have - run.first, counts, slots, quanta, self._ground.quantum)
+            known[row] = last
+        return learn(self._tree, self._belief, self._logs, 0, known, self._ground.quantum)[2]
+
+    def _is_sound(self, samples: Ints, quanta: Longs) -> bool:
+        in_range = (samples >= 0) & (samples < len(self._ground.slot))
+        return bool(in_range.all() and ((quanta > 0) & (quanta <= 1 << WEIGHT_BITS)).all())
+
+    def _new_row(self, name: int) -> int:
+        row = len(self._rows)
+        self._rows[name] = row
+        self._names.append(name)
+        insort(self._sorted, name)
+        if row == len(self._logs.first):
+            self._logs = _with_shape(self._logs, 2 * row, self._logs.first.shape[1])
+            self._belief = self._belief._replace(version=_padded(self._belief.version, (1, 2 * row)))
+        return row
+
+    def _make_room(self, n_batches: int, n_entries: int) -> None:
+        """Room for this many batches of a log, and for entries beside those of one step of the agent's own."""
+        rows, steps = self._logs.first.shape
+        if n_batches > steps:
+            self._logs = _with_shape(self._logs, rows, max(n_batches, 2 * steps))
+        needed = int(self._logs.used[0]) + n_entries + len(self._ground.slot)
+        if needed > len(self._logs.slot):
+            self._logs = with_capacity(self._logs, needed + needed // 2)
+
+    # Acting
+
+    def _ahead(self, k: int) -> Ahead:
+        """Neighbours that go first, where they should be now and one tick later."""
+        near = [
+            neighbour
+            for number, neighbour in sorted(self._neighbours.items())
+            if number < self.number and k - neighbour.tick <= NEIGHBOUR_TICKS
+        ]
+        near = near if self._setup.give_way else []
+        position = np.array([n.position for n in near]).reshape(-1, 2)
+        velocity = np.array([n.velocity for n in near]).reshape(-1, 2)
+        age = np.array([k - n.tick for n in near], np.float64)[:, None]
+        return Ahead(
+            np.array([n.alpha for n in near]),
+            np.array([n.active for n in near], np.bool_),
+            position + age * self._setup.time_step * velocity,
+            position + (age + 1) * self._setup.time_step * velocity,
+        )
+
+    def _last_batch(self, step: int) -> tuple[float, Ints, Floats]:
+        first, count = int(self._logs.first[0, step]), int(self._logs.length[0, step])
+        entries = slice(first, first + count)
+        samples = self._tree.sample[self._logs.slot[entries]]
+        return float(self._team.consumed[0]), samples, self._logs.amount[entries].copy()
+
+    # Speaking
+
+    def _message(self, k: int, lacking: Mapping[int, tuple[int, int]]) -> bytes:
+        setup, position = self._setup, self._team.position[0]
+        velocity = np.zeros(2) if self._before is None else (position - self._before) / setup.time_step
+        known_from, known_until, known = self._told(k)
+        runs = self._runs(k, lacking, setup.message_limit_bytes - HEAD_BYTES - size_of_known(known))
+        message = Message(
+            VERSION, setup.number, setup.epoch, k, _pair(position), _pair(velocity), setup.alpha, setup.n_steps - k,
+            bool(self._team.active[0]), known_from, known_until, known, runs,
+        )  # fmt: skip
+        return encode(message)
+
+    def _told(self, k: int) -> tuple[int, int, dict[int, int]]:
+        """How much is known of the logs whose turn it is."""
+        names = self._sorted
+        turns = -(-len(names) // TOLD_LOGS)
+        low = (k + self.number) % turns * TOLD_LOGS
+        high = low + TOLD_LOGS
+        version = self._belief.version[0]
+        known = {name: int(version[self._rows[name]]) for name in names[low:high]}
+        return names[low] if low else 0, names[high] if high < len(names) else END_OF_LOGS, known
+
+    def _runs(self, k: int, lacking: Mapping[int, tuple[int, int]], room: int) -> list[Run]:
+        """Own news first, then what others lack, then a piece of a whole log."""
+        parcel = _Parcel(room, [], {})
+        version = int(self._belief.version[0, 0])
+        self._send(0, max(0, min(int(self._settled[0]), version - REPEATED_BATCHES)), version, parcel)
+        turn = (k + self.number) % len(self._sorted)
+        for name in (*self._sorted[turn:], *self._sorted[:turn]):  # each begins elsewhere: many speak, few repeat
+            row = self._rows[name]
+            if row in lacking:
+                first, until = lacking[row]
+                self._send(row, self._not_on_its_way(row, first), until, parcel)
+        if (k + self.number) % ROW_INTERVAL_TICKS == 0:
+            self._send_whole(parcel)
+        self._sent = parcel.sent
+        return parcel.runs
+
+    def _not_on_its_way(self, row: int, first: int) -> int:
+        """What was said in the last tick cannot have been answered yet."""
+        for begin, end in sorted(self._sent.get(row, ())):
+            first = end if begin <= first < end else first
+        return first
+
+    def _send_whole(self, parcel: _Parcel) -> None:
+        """A piece of a known log, log by log: heals those who hear us but whom we do not hear."""
+        row, first = self._row_turn
+        row %= len(self._rows)
+        until = min([int(self._belief.version[0, row]), *(begin for begin, _ in parcel.sent.get(row, ()))])
+        parcel.room = min(parcel.room, PIECE_BYTES)
+        first += self._send(row, first, until, parcel)
+        self._row_turn = (row, first) if first < until else (row + 1, 0)
+
+    def _send(self, row: int, first: int, until: int, parcel: _Parcel) -> int:
+        """Add as many batches from `first` on as there is room for; returns how many."""
+        counts = self._logs.length[row, first:until]
+        if len(counts) == 0:
+            return 0
+        sizes = size_of_run(np.arange(1, len(counts) + 1), np.cumsum(counts))
+        n = int(np.searchsorted(sizes, parcel.room, side="right"))
+        if n == 0 and (parcel.runs or sizes[0] > LARGEST_BATCH_BYTES):
+            return 0
+        n = max(n, 1)
+        entry = self._entry_numbers(row, first, first + n)
+        quanta = (self._logs.amount[entry] / self._ground.quantum).astype(np.int64)
+        samples = self._tree.sample[self._logs.slot[entry]]
+        parcel.runs.append(run_of(self._names[row], first, counts[:n], samples, quanta))
+        parcel.sent.setdefault(row, []).append((first, first + n))
+        parcel.room -= int(sizes[n - 1])
+        return n
+
+    def _entry_numbers(self, row: int, first: int, until: int) -> Longs:
+        """Entries of batches of one log, in order."""
+        counts = self._logs.length[row, first:until].astype(np.int64)
+        begin = self._logs.first[row, first:until] - (np.cumsum(counts) - counts)
+        return np.asarray(np.repeat(begin, counts) + np.arange(counts.sum()))
+
+    def _entries(self, row: int) -> list[tuple[int, int, float]]:
+        until = int(self._belief.version[0, row])
+        entry = self._entry_numbers(row, 0, until)
+        step = np.repeat(np.arange(until), self._logs.length[row, :until])
+        sample = self._tree.sample[self._logs.slot[entry]]
+        return list(zip(step.tolist(), sample.tolist(), self._logs.amount[entry].tolist(), strict=True))
+
+
+def _nothing() -> tuple[float, Ints, Floats]:
+    return 0.0, np.empty(0, np.int32), np.empty(0)
+
+
+def _pair(values: Floats) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
+
+
+def _team_of_one(setup: AgentSetup) -> Team:
+    n_inputs, n_states = setup.law.state_gain.shape[2:]
+    return Team(
+        kind=np.zeros(1, np.int32),
+        n_steps=np.array([setup.n_steps], np.int32),
+        alpha=np.array([setup.alpha]),
+        state=np.zeros((1, n_states)),
+        input=np.zeros((1, n_inputs)),
+        position=np.zeros((1, 2)),
+        goal=np.full((1, 2), np.nan),
+        consumed=np.zeros(1),
+        active=np.zeros(1, np.bool_),
+        reach=np.zeros(1),
+    )
+
+
+def _padded(array: Ints, shape: tuple[int, int]) -> Ints:
+    wider = np.zeros(shape, array.dtype)
+    wider[: array.shape[0], : array.shape[1]] = array
+    return wider
+
+
+def _with_shape(logs: Logs, rows: int, steps: int) -> Logs:
+    first = np.zeros((rows, steps), np.int64)
+    first[: logs.first.shape[0], : logs.first.shape[1]] = logs.first
+    return logs._replace(first=first, length=_padded(logs.length, (rows, steps)))

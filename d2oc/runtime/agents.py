@@ -1,0 +1,235 @@
+"""The decentralised runtime: every agent holds what it knows and nothing else, and all it learns comes as bytes.
+
+Agents stand in *shards*, groups that share a process; a shard is given states and messages and gives commands and
+messages. Where the shards stand makes no difference to what the agents do: all in this process (`LocalHost`) or as Ray
+actors (`d2oc.runtime.ray_actors`). This module moves the world and carries the messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from d2oc.agent import AgentSetup, Ground, ground_of
+from d2oc.arrays import Floats, Ints
+from d2oc.bus.radio import Radio, RadioMemory
+from d2oc.control.d2oc import Law, Team
+from d2oc.control.weight_sharing import Mail, empty_mail
+from d2oc.errors import RecordError
+from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
+from d2oc.runtime.shard import Inboxes, Outcomes, Shard
+from d2oc.vehicles.motion import Motion, motion_arrays
+from d2oc.world import World
+from d2oc.world.ideal import IdealWorld
+
+
+class Host(Protocol):
+    """Where the agents stand."""
+
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+        """Step every agent of the team once; see `Shard.step`."""
+
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `d2oc.agent.Agent.snapshot`."""
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give agents that have not flown yet the memories of a snapshot."""
+
+    def close(self) -> None:
+        """Leave nothing running."""
+
+
+class LocalHost:
+    """All agents in this process, one after the other."""
+
+    def __init__(self, setups: Sequence[AgentSetup], ground: Ground) -> None:
+        self.shard = Shard(setups, ground)
+
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+        """Step every agent; see `Host`."""
+        return self.shard.step(tick, state, inboxes)
+
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `Host`."""
+        return self.shard.snapshot()
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give memories; see `Host`."""
+        self.shard.restore(memories)
+
+    def close(self) -> None:
+        """Nothing to do; see `Host`."""
+
+
+class _Memory(msgspec.Struct):
+    """All that a flight remembers between two steps; arrays as their bytes."""
+
+    agents: list[bytes]
+    radio: RadioMemory
+    state: bytes
+    command: bytes
+    goal: bytes
+    active: bytes
+    consumed: bytes
+    remaining: bytes
+
+
+class AgentsRuntime:
+    """Flies a team of agents: moves the world, carries messages, notes what agents report.
+
+    The arrays of `team` hold the outcome of the last step, `mail` the messages heard at its end.
+
+    Parameters
+    ----------
+    setup : TeamSetup
+        The team.
+    host : Host
+        Where its agents stand.
+    radio : Radio
+        What carries messages.
+    quantum : float
+        Unit of weights.
+    world : World, optional
+        What moves vehicles; default: their model equations.
+    memory : bytes, optional
+        What `snapshot` gave; the flight goes on from there instead of beginning.
+    """
+
+    def __init__(
+        self,
+        setup: TeamSetup,
+        host: Host,
+        radio: Radio,
+        quantum: float,
+        world: World | None = None,
+        memory: bytes | None = None,
+    ) -> None:
+        self.motion: Motion = motion_arrays(setup.models)
+        self.team: Team = team_arrays(setup, self.motion)
+        locate_all(self.team, self.motion)
+        self.mail = empty_mail(0)
+        self._host = host
+        self._radio = radio
+        self._quantum = quantum
+        self._negligible = int(NEGLIGIBLE_WEIGHT / quantum)
+        self.world: World = world or IdealWorld(self.motion, self.team.kind)
+        self._now = self._step_agents(0) if memory is None else self._restored(memory)
+
+    def step(self, k: int) -> None:
+        """Fly step k of the mission."""
+        team, decided = self.team, self._now
+        team.input[:], team.goal[:], team.active[:] = decided.command, decided.goal, decided.active
+        self.world.advance(k, team.state, team.input, team.active)
+        team.active[self.world.lost] = False
+        locate_all(team, self.motion)
+        self._now = self._step_agents(k + 1)
+        team.consumed[:] = self._now.consumed
+        sender, receiver, entries, size = self._now.heard
+        self.mail = Mail(sender, receiver, entries, size, np.array([len(sender)], np.int32))
+
+    @property
+    def finished(self) -> bool:
+        """Whether nobody has anything left to treat, as far as each knows."""
+        return bool(((self._now.remaining <= self._negligible) | self.world.lost).all())
+
+    @property
+    def believed_remaining(self) -> Floats:
+        """Remaining weight each agent believes in, shape (L,)."""
+        return np.asarray(self._now.remaining * self._quantum)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of beliefs and logs of all agents; each has its own. [byte]"""
+        return int(self._now.memory.sum())
+
+    @property
+    def events(self) -> tuple[Ints, Ints]:
+        """None: the laws that agents fly by themselves have none."""
+        return np.empty(0, np.int32), np.empty(0, np.int32)
+
+    def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
+        """What was consumed in the last step, which must be k: agent, sample and amount, ordered by agent."""
+        return self._now.consumption
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._host.close()
+
+    def snapshot(self) -> bytes | None:
+        """All that the flight remembers between two steps, as plain data; None where the world cannot tell its own."""
+        if not isinstance(self.world, IdealWorld):
+            return None
+        now = self._now
+        return msgspec.msgpack.encode(
+            _Memory(
+                self._host.snapshot(),
+                self._radio.snapshot(),
+                self.team.state.tobytes(),
+                now.command.tobytes(),
+                now.goal.tobytes(),
+                now.active.tobytes(),
+                now.consumed.tobytes(),
+                now.remaining.tobytes(),
+            )
+        )
+
+    def _restored(self, memory: bytes) -> Outcomes:
+        """What the agents gave before the step that comes next."""
+        try:
+            kept = msgspec.msgpack.decode(memory, type=_Memory)
+        except msgspec.MsgspecError as error:
+            raise RecordError(f"what the flight remembered cannot be read ({error}); fly it anew") from None
+        team = self.team
+        team.state[:] = np.frombuffer(kept.state).reshape(team.state.shape)
+        locate_all(team, self.motion)
+        self._host.restore(kept.agents)
+        self._radio.restore(kept.radio)
+        none = np.empty(0, np.int32)
+        return Outcomes(
+            command=np.frombuffer(kept.command).reshape(team.input.shape),
+            outboxes=[],
+            goal=np.frombuffer(kept.goal).reshape(team.goal.shape),
+            active=np.frombuffer(kept.active, np.bool_),
+            consumed=np.frombuffer(kept.consumed),
+            remaining=np.frombuffer(kept.remaining, np.int64),
+            consumption=(none, none, np.empty(0)),
+            heard=(none, none, none, none),
+            memory=np.zeros(len(team.kind), np.int64),
+        )
+
+    def _step_agents(self, tick: int) -> Outcomes:
+        inboxes: list[list[bytes] | None] = list(self._radio.deliver(tick))
+        for r in np.flatnonzero(self.world.lost):
+            inboxes[r] = None
+        outcomes = self._host.step(tick, self.team.state, inboxes)
+        self._radio.post(tick, self.team.position, outcomes.outboxes)
+        return outcomes
+
+
+def ground_of_team(setup: TeamSetup) -> Ground:
+    """What the team is to treat."""
+    return ground_of(setup.points, setup.weights, len(setup.kind))
+
+
+def agent_setups(
+    setup: TeamSetup, quantum: float, time_step: float, message_limit: int, *, give_way: bool
+) -> list[AgentSetup]:
+    """What each agent of a team knows of itself before take-off."""
+    law, motion = law_arrays(setup.gains), motion_arrays(setup.models)
+    return [
+        AgentSetup(
+            number=r,
+            n_steps=int(setup.n_steps[r]),
+            alpha=float(setup.alpha[r]),
+            law=Law(law.state_gain[[kind]], law.goal_gain[[kind]], law.length[[kind]]),
+            position_states=(int(motion.position_states[kind, 0]), int(motion.position_states[kind, 1])),
+            time_step=time_step,
+            negligible=int(NEGLIGIBLE_WEIGHT / quantum),
+            give_way=give_way,
+            message_limit_bytes=message_limit,
+        )
+        for r, kind in enumerate(setup.kind)
+    ]

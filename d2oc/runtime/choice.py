@@ -1,0 +1,176 @@
+"""Which runtime flies a mission: all agents on shared arrays, or agents that know only what they are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from d2oc.arrays import Floats, Ints
+from d2oc.bus.from_scenario import radio_model
+from d2oc.bus.perfect import PerfectBus
+from d2oc.bus.radio import Radio
+from d2oc.control.d2oc import Team
+from d2oc.control.weight_sharing import Mail
+from d2oc.errors import RuntimeUnavailableError
+from d2oc.runtime.agents import AgentsRuntime, Host, LocalHost, agent_setups, ground_of_team
+from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.scenario.schema import Scenario
+from d2oc.vehicles.motion import Motion
+from d2oc.world import World
+
+Name = Literal["auto", "inline", "agents", "ray"]
+
+WORTH_RAY = 50_000_000
+"""Samples times agents from which Ray's processes gain more than they cost."""
+
+
+class Runtime(Protocol):
+    """What flies a team step by step; its arrays hold the outcome of the last step."""
+
+    team: Team
+    motion: Motion
+    mail: Mail
+    world: World
+
+    def step(self, k: int) -> None:
+        """Fly step k of the mission."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nobody has anything left to treat, as far as each knows."""
+
+    @property
+    def believed_remaining(self) -> Floats:
+        """Remaining weight each agent believes in, shape (L,)."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of beliefs, ledgers, search tree and law. [byte]"""
+
+    def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
+        """Agent, sample and amount of what was consumed in step k, the last one."""
+
+    @property
+    def events(self) -> tuple[Ints, Ints]:
+        """Agent and code of what happened in the last step, see `d2oc.record.EVENT_CODES`."""
+
+    def snapshot(self) -> bytes | None:
+        """All that the flight remembers, None if it must begin anew."""
+
+    def close(self) -> None:
+        """Leave nothing running."""
+
+
+@dataclass(frozen=True)
+class RuntimeChoice:
+    """What was asked for."""
+
+    name: Name = "auto"
+    """`auto`: `inline` where the radio is perfect, else `agents`, or `ray` where that is installed and worth it."""
+    agents_per_actor: int | None = None
+    """Runtime `ray`: agents that share a process."""
+    ray_address: str | None = None
+    """Runtime `ray`: an existing cluster."""
+
+
+def build_runtime(
+    scenario: Scenario,
+    setup: TeamSetup,
+    choice: RuntimeChoice,
+    world: World | None = None,
+    memory: bytes | None = None,
+) -> tuple[Name, Runtime]:
+    """Get a team ready to fly.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is flown.
+    setup : TeamSetup
+        Its team.
+    choice : RuntimeChoice
+        What was asked for.
+    world : World, optional
+        What moves the vehicles; default: their model equations.
+    memory : bytes, optional
+        What `Runtime.snapshot` gave: the flight goes on from there.
+
+    Returns
+    -------
+    name : str
+        What was taken.
+    runtime : Runtime
+
+    Raises
+    ------
+    RuntimeUnavailableError
+        If this runtime cannot fly this scenario, or its processes cannot be started.
+    MissingExtraError
+        If Ray is asked for and not installed.
+    """
+    name = _chosen(scenario, setup, choice)
+    if name == "inline":
+        if not radio_model(scenario).perfect:
+            raise RuntimeUnavailableError(
+                f"{scenario.name}: the runtime 'inline' has a perfect radio, but [radio] asks for faults; "
+                "use the runtime 'agents' or 'ray'"
+            )
+        return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
+    for key, value, needed in unfit(scenario):
+        raise RuntimeUnavailableError(
+            f'{scenario.name}: {key} = "{value}" is not for agents that know only what they are told; '
+            f"it must be {needed}, or use the runtime 'inline'"
+        )
+    return name, _agents_runtime(scenario, setup, name, choice, world, memory)
+
+
+def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
+    """Keys that only the inline runtime obeys: key, value and what the others need."""
+    keys = [
+        ("mission.order", scenario.mission.order, "parallel"),
+        ("ledger.rule", scenario.ledger.rule, "sum"),
+        ("control.law", scenario.control.law, "closed-form"),
+        ("assignment.method", scenario.assignment.method, "none"),
+        ("control.limits", scenario.control.limits, "clamped"),
+    ]
+    return [(key, value, f'"{needed}"') for key, value, needed in keys if value != needed]
+
+
+def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name:
+    if choice.name != "auto":
+        return choice.name
+    if choice.agents_per_actor is not None or choice.ray_address is not None:
+        return "ray"
+    if radio_model(scenario).perfect:
+        return "inline"
+    from d2oc.runtime.ray_actors import installed
+
+    return "ray" if installed() and len(setup.kind) * len(setup.weights) >= WORTH_RAY else "agents"
+
+
+def _agents_runtime(
+    scenario: Scenario,
+    setup: TeamSetup,
+    name: Name,
+    choice: RuntimeChoice,
+    world: World | None,
+    memory: bytes | None,
+) -> AgentsRuntime:
+    ground = ground_of_team(setup)
+    model = radio_model(scenario)
+    setups = agent_setups(
+        setup, ground.quantum, model.time_step, model.message_limit, give_way=scenario.mission.give_way
+    )
+    radio = Radio(model, len(setups), scenario.seed)
+    host: Host
+    if name == "ray":
+        from d2oc.runtime.ray_actors import RayHost
+
+        host = RayHost(setups, ground, choice.agents_per_actor, choice.ray_address)
+    else:
+        host = LocalHost(setups, ground)
+    try:
+        return AgentsRuntime(setup, host, radio, ground.quantum, world, memory)
+    except BaseException:
+        host.close()
+        raise

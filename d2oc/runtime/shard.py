@@ -1,0 +1,125 @@
+"""A shard: agents that share a process and nothing else; all that a process of agents has to import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from d2oc.agent import Agent, AgentSetup, Ground, Observation, Report, scratch_for
+from d2oc.arrays import Flags, Floats, Ints, Longs
+
+Inboxes = Sequence[Sequence[bytes] | None]
+"""Messages heard by each agent; None for one that is lost."""
+
+
+class Outcomes(NamedTuple):
+    """What K agents gave in one step, as plain arrays; ragged ones are ordered by agent."""
+
+    command: Floats
+    """Inputs for the step that begins, shape (K, m)."""
+    outboxes: list[list[bytes]]
+    goal: Floats
+    """Shape (K, 2). [m]"""
+    active: Flags
+    """Who acts in the step that begins."""
+    consumed: Floats
+    """Mass consumed in the step that ends."""
+    remaining: Longs
+    """Weight each believes to remain. [quanta]"""
+    consumption: tuple[Ints, Ints, Floats]
+    """Agent, sample and amount."""
+    heard: tuple[Ints, Ints, Ints, Ints]
+    """Sender, receiver, entries that were news, and bytes of every message taken in."""
+    memory: Longs
+    """Of belief and logs of each. [byte]"""
+
+
+class Shard:
+    """Agents that share a process, and nothing else."""
+
+    def __init__(self, setups: Sequence[AgentSetup], ground: Ground) -> None:
+        scratch = scratch_for(ground)
+        self.agents = [Agent(setup, ground, scratch) for setup in setups]
+
+    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+        """Step all agents once; see `Agent.step`.
+
+        Parameters
+        ----------
+        tick : int
+            Steps flown so far.
+        state : ndarray, shape (K, n)
+            Where their vehicles are.
+        inboxes : sequence of sequences of bytes
+            What each has heard; None for an agent that is lost and acts no more.
+        """
+        steps = [
+            agent.stopped() if inbox is None else agent.step(Observation(tick, x), inbox)
+            for agent, x, inbox in zip(self.agents, state, inboxes, strict=True)
+        ]
+        reports = [step.report for step in steps]
+        return Outcomes(
+            command=np.array([step.command for step in steps]),
+            outboxes=[step.outbox for step in steps],
+            goal=np.array([report.goal for report in reports]),
+            active=np.array([report.active for report in reports]),
+            consumed=np.array([report.consumed for report in reports]),
+            remaining=np.array([report.remaining for report in reports], np.int64),
+            consumption=self._consumption(reports),
+            heard=self._heard(reports),
+            memory=np.array([report.memory for report in reports], np.int64),
+        )
+
+    def pid(self) -> int:
+        """Process it stands in."""
+        return os.getpid()
+
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `Agent.snapshot`."""
+        return [agent.snapshot() for agent in self.agents]
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give every agent the memory of a snapshot."""
+        for agent, memory in zip(self.agents, memories, strict=True):
+            agent.restore(memory)
+
+    def _consumption(self, reports: Sequence[Report]) -> tuple[Ints, Ints, Floats]:
+        return (
+            self._repeated([len(report.samples) for report in reports]),
+            np.concatenate([report.samples for report in reports]),
+            np.concatenate([report.amounts for report in reports]),
+        )
+
+    def _heard(self, reports: Sequence[Report]) -> tuple[Ints, Ints, Ints, Ints]:
+        sender, entries, size = (np.concatenate([report.heard[i] for report in reports]) for i in range(3))
+        return sender, self._repeated([len(report.heard.sender) for report in reports]), entries, size
+
+    def _repeated(self, counts: Sequence[int]) -> Ints:
+        return np.repeat(np.array([agent.number for agent in self.agents], np.int32), counts)
+
+
+def joined(parts: Sequence[Outcomes]) -> Outcomes:
+    """Outcomes of shards that hold the agents in order."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def stacked(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def column(name: str, i: int) -> np.ndarray:
+        return np.concatenate([getattr(part, name)[i] for part in parts])
+
+    return Outcomes(
+        command=stacked("command"),
+        outboxes=[outbox for part in parts for outbox in part.outboxes],
+        goal=stacked("goal"),
+        active=stacked("active"),
+        consumed=stacked("consumed"),
+        remaining=stacked("remaining"),
+        consumption=(column("consumption", 0), column("consumption", 1), column("consumption", 2)),
+        heard=(column("heard", 0), column("heard", 1), column("heard", 2), column("heard", 3)),
+        memory=stacked("memory"),
+    )

@@ -1,0 +1,18 @@
+"""The swarm benchmark measures what it says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_a_quick_run_reports_both_ways_of_packing(d2oc, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: extra 'ray'")
+    outcome = d2oc("bench", "swarm", "--quick", "--json", cwd=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+    result = json.loads(outcome.stdout)
+    assert [(row["n_agents"], row["n_actors"]) for row in result["rows"]] == [(4, 4), (4, 2)]
+    for row in result["rows"]:
+        assert min(row["ready_s"], row["tick_ms"], row["local_tick_ms"], row["inline_tick_ms"]) > 0
+        assert 90 < row["bytes_per_message"] < 1400
