@@ -6,6 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine that compiles on the way is slow, not wrong.
+settings.register_profile("d2oc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("d2oc")
 
 
 @pytest.fixture(scope="session")

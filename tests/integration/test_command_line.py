@@ -21,8 +21,8 @@ from d2oc.scenario import load_scenario, shipped_scenarios
 SHORT = ("--set", "mission.duration_s=8", "--set", "sampling.n_samples=300")
 GOLDEN = Path(__file__).parents[1] / "reference" / "golden_case.npz"
 FILES = {
-    "consumption.parquet", "coverage.png", "messages.parquet", "provenance.json", "run.json", "samples.parquet",
-    "scenario.toml", "summary.json", "trajectory.parquet",
+    "consumption.parquet", "coverage.png", "events.parquet", "messages.parquet", "provenance.json", "run.json",
+    "samples.parquet", "scenario.toml", "summary.json", "trajectory.parquet",
 }  # fmt: skip
 
 
