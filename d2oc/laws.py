@@ -14,7 +14,7 @@ from d2oc.control.baselines.steering import response_of
 from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
 from d2oc.control.fence import fence_of
 from d2oc.control.limits_inside import LimitsInside, braking_of, require_room, way_of_one_step, ways_for
-from d2oc.control.mission_law import MissionPlanLaw
+from d2oc.control.mission_law import ASTRAY_STEPS, MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet
 from d2oc.field import Field
@@ -103,12 +103,19 @@ def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> Ass
 
 def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
     time_step = scenario.mission.time_step_s
-    ways = None
+    ways, patience = None, ASTRAY_STEPS
     if scenario.control.limits == "optimised":
+        patience = 1
         ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
     flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways) for kind in kinds}
     effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
-    return MissionPlanLaw([flyers[id(kind)] for kind in agents], _n_steps(agents), scenario.radio.comm_range_m, effort)
+    return MissionPlanLaw(
+        [flyers[id(kind)] for kind in agents],
+        _n_steps(agents),
+        scenario.radio.comm_range_m,
+        effort,
+        patience_steps=patience,
+    )
 
 
 def _baseline(

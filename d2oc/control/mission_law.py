@@ -47,8 +47,8 @@ DRIFT_M = 2.0
 """An agent farther than this from where its plan has it is astray. [m]"""
 
 ASTRAY_STEPS = 10
-"""An agent astray for this many steps running plans anew: the plan's feedback has not brought it back, and it is no
-noise of its sensors."""
+"""By default an agent astray for this many steps running plans anew: the plan's feedback has not brought it back, and
+it is no noise of its sensors."""
 
 NEWS_INTERVAL_STEPS = 5
 """News is looked at this often."""
@@ -101,17 +101,29 @@ class MissionPlanLaw:
         Radio range. [m]
     effort : Effort
         How hard to plan.
+    patience_steps : int
+        An agent astray for this many steps running plans anew. One where zones and teammates hold agents back: a plan
+        that has run ahead leads them nowhere.
     """
 
     flies_to_the_end = False
 
-    def __init__(self, flyers: Sequence[Flyer], n_steps: Ints, comm_range: float, effort: Effort) -> None:
+    def __init__(
+        self,
+        flyers: Sequence[Flyer],
+        n_steps: Ints,
+        comm_range: float,
+        effort: Effort,
+        *,
+        patience_steps: int = ASTRAY_STEPS,
+    ) -> None:
         n_agents = len(flyers)
         self._flyers = flyers
         self._n_steps = n_steps.astype(np.int64)
         self._alpha = np.array([flyer.alpha for flyer in flyers])
         self._comm_range = comm_range
         self._effort = effort
+        self._patience = patience_steps
         self._standing: list[Standing] = []
         self._common = np.empty((0, n_agents, 2))
         self._knowledge = TeamKnowledge(n_agents)
@@ -199,7 +211,7 @@ class MissionPlanLaw:
             return
         off = np.linalg.norm(position_of(flyer, state) - position_of(flyer, standing.expected(k)))
         self._astray[r] = self._astray[r] + 1 if off > DRIFT_M else 0
-        if self._astray[r] >= ASTRAY_STEPS:
+        if self._astray[r] >= self._patience:
             self._follow_anew(r, k, state, crew)
 
     def _follow_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:

@@ -10,12 +10,17 @@ notices, and the record is the same.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +38,8 @@ PATIENCE_S = 120.0
 """An actor that has not answered for so long is held for dead. [s]"""
 CONNECT_S = 10.0
 """A cluster that cannot be connected to in so long is not there. [s]"""
+LOCAL_STARTS = 3
+"""Tries to start a local cluster."""
 OBJECT_STORE_BYTES = 80_000_000
 """Ray refuses less than 75 MB."""
 
@@ -206,6 +213,18 @@ def connect(address: str | None = None, n_actors: int = 1, object_store: int = O
         return Connection(ray, False, None)
     if address and ":" in address:
         _require_answer(address)
+    if address:
+        return _connected(ray, address, n_actors, object_store)
+    for _ in range(LOCAL_STARTS - 1):
+        try:
+            return _connected(ray, None, n_actors, object_store)
+        except RuntimeUnavailableError:  # on a busy machine Ray now and then gives up on its own server
+            continue
+    return _connected(ray, None, n_actors, object_store)
+
+
+def _connected(ray: Any, address: str | None, n_actors: int, object_store: int) -> Connection:
+    """One try of `connect`."""
     connection = Connection(ray, True, None if address else tempfile.mkdtemp(prefix="d2oc-ray-"))
     local: dict[str, Any] = {
         "include_dashboard": False,
@@ -221,10 +240,24 @@ def connect(address: str | None = None, n_actors: int = 1, object_store: int = O
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         connection.close()
+        _stop_remains(connection.folder)
         reason = " ".join(str(error).split())[:200]
         raise RuntimeUnavailableError(f"no Ray cluster answers at {address or 'this machine'}: {reason}") from None
     _silence(ray)
     return connection
+
+
+def _stop_remains(folder: str | None) -> None:
+    """Stop the processes of a local cluster that did not start, which Ray leaves behind."""
+    if folder is None:
+        return
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if folder.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
+                os.kill(int(path.parent.name), signal.SIGKILL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # its handles of them, never closed
+        gc.collect()
 
 
 def _silence(ray: Any) -> None:
