@@ -17,6 +17,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -287,6 +288,10 @@ ENVIRONMENT = {
 
 def _imported(local: bool) -> Any:
     """Ray, told beforehand how to behave."""
+    if "ray" in sys.modules:  # too late: half of Ray has read its environment
+        import ray
+
+        return ray
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if local:  # the switch that makes Ray listen on the loopback interface only works everywhere despite its name
