@@ -27,9 +27,8 @@ import typer.main
 from typer.testing import CliRunner
 
 import d2oc
-import d2oc.cli as cli
 from d2oc import load_scenario, simulate
-from d2oc.cli import app
+from d2oc.cli import app, program
 from d2oc.record import AgentHeader, RecordHeader
 from d2oc.scenario import Scenario
 
@@ -228,7 +227,7 @@ def test_every_command_stands_in_some_page():
 def test_every_exit_code_stands_in_the_page_on_commands():
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
-    assert told == {0, cli.CHECK_FAILED, cli.BAD_INPUT, cli.BUG, cli.INTERRUPTED}
+    assert told == {0, program.CHECK_FAILED, program.BAD_INPUT, program.BUG, program.INTERRUPTED}
 
 
 def test_version_and_licence_agree_everywhere():

@@ -1,0 +1,10 @@
+"""The command `d2oc`: parses, calls, prints; all work is done elsewhere. A file for each group of commands."""
+
+# Each adds its commands, in the order in which `d2oc --help` lists them.
+# isort: off
+from d2oc.cli import run, scenarios, compare, bench
+
+# isort: on
+from d2oc.cli.program import app, main
+
+__all__ = ["app", "bench", "compare", "main", "run", "scenarios"]
