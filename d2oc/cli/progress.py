@@ -69,3 +69,16 @@ def comparison_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | Non
         yield lambda progress: bar.update(
             task, completed=progress.done, total=progress.n_flights, description=progress.flight
         )
+
+
+@contextmanager
+def stage_progress(name: str, *, silent: bool) -> Iterator[Callable[[str], None]]:
+    """What is being done now, in a few words, on standard error."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status(name) as status:
+        yield lambda what: status.update(f"{name}: {what}")
