@@ -68,7 +68,7 @@ def make_record():
         n_steps=40,
         *,
         out=None,
-        n_samples=30,
+        n_samples=80,
         tilting=True,
         telemetry=True,
         events=True,
