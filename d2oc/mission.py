@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 
+from d2oc.arrays import Floats
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.laws import team_law
@@ -38,6 +39,9 @@ PROGRESS_INTERVAL_S = 0.05
 MARK_INTERVAL_S = 5.0
 """A run that is killed goes on from at most this long before. [s]"""
 
+Watch = Callable[[RecordHeader, Floats, Floats], Callable[[Tick], None]]
+"""Told what is flown (header; places and weights of the samples), it returns what is called with every tick."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -58,6 +62,7 @@ def simulate(
     overwrite: bool = False,
     runtime: RuntimeChoice | Name = "auto",
     on_progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     """Fly a mission.
@@ -74,6 +79,8 @@ def simulate(
         What flies the team; `agents` and `ray` give the same record, see docs/swarm.md.
     on_progress : callable, optional
         Called now and then while the mission runs.
+    watch : callable, optional
+        Hears every tick; see `Watch`. It must be quick, and changes nothing.
     world_of : callable, optional
         Makes the world that moves the team; default: the ideal one.
 
@@ -87,7 +94,8 @@ def simulate(
     D2ocError
         If the scenario cannot be flown; the text is one sentence.
     """
-    return _simulate(scenario, None if out is None else Path(out), overwrite, runtime, on_progress, None, world_of)
+    folder = None if out is None else Path(out)
+    return _simulate(scenario, folder, overwrite, runtime, on_progress, None, watch, world_of)
 
 
 def resume(
@@ -95,6 +103,7 @@ def resume(
     *,
     runtime: RuntimeChoice | Name | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
 ) -> Record:
     """Go on with a mission whose program was killed, to the record that it would have written.
 
@@ -107,6 +116,8 @@ def resume(
         otherwise it begins anew.
     on_progress : callable, optional
         Called now and then while the mission runs.
+    watch : callable, optional
+        Hears every tick from where the flight goes on; see `Watch`.
 
     Returns
     -------
@@ -125,7 +136,7 @@ def resume(
     mark = read_mark(folder)
     scenario = load_scenario(str(folder / "scenario.toml"))
     flown_by = cast(Name, runtime_of(folder))
-    return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark)
+    return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark, watch)
 
 
 def _simulate(
@@ -135,6 +146,7 @@ def _simulate(
     runtime: RuntimeChoice | Name,
     on_progress: Callable[[Progress], None] | None,
     mark: tuple[int, int, bytes] | None,
+    watch: Watch | None = None,
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     began = time.perf_counter()
@@ -154,7 +166,8 @@ def _simulate(
         writer = RecordWriter(
             folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name, parts_kept=parts
         )
-        mission = _Mission(team, writer, header.n_steps, on_progress)
+        on_tick = watch(header, samples.points, samples.weights) if watch is not None else None
+        mission = _Mission(team, writer, header.n_steps, on_progress, on_tick)
         complete = mission.fly(flown)
     finally:
         team.close()
@@ -176,11 +189,13 @@ class _Mission:
         writer: RecordWriter,
         n_steps: int,
         on_progress: Callable[[Progress], None] | None,
+        on_tick: Callable[[Tick], None] | None,
     ) -> None:
         self.runtime = runtime
         self.writer = writer
         self.n_steps = n_steps
         self.on_progress = on_progress
+        self.on_tick = on_tick
         self.compute_time_s = 0.0
         self.agent_steps = 0
         self._reported = -np.inf
@@ -188,7 +203,7 @@ class _Mission:
     def fly(self, k: int = 0) -> bool:
         """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
         if k == 0:
-            self.writer.append(_start_tick(self.runtime))
+            self._keep(_start_tick(self.runtime))
         if self.on_progress is not None:
             self.on_progress(Progress(k, self.n_steps, 1.0, planning=True))
         marked = time.monotonic()
@@ -198,7 +213,7 @@ class _Mission:
                 self.runtime.step(k)
                 self.compute_time_s += time.perf_counter() - began
                 self.agent_steps += int(self.runtime.team.active.sum())
-                self.writer.append(_tick(self.runtime, k))
+                self._keep(_tick(self.runtime, k))
                 k += 1
                 self._report(k)
                 if time.monotonic() - marked >= MARK_INTERVAL_S:
@@ -208,6 +223,11 @@ class _Mission:
             return False
         self._report(k, last=True)
         return True
+
+    def _keep(self, tick: Tick) -> None:
+        self.writer.append(tick)
+        if self.on_tick is not None:
+            self.on_tick(tick)
 
     def _mark(self, k: int) -> None:
         """Keep what is needed to go on from here."""
