@@ -156,7 +156,8 @@ def draw_workload(record: Record) -> Any:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="agent", ylabel="weight [% of the whole]")
     else:
-        axes.hist(done, bins=40, color="C0", label="treated")
+        most = 1.05 * max(float(done.max()), float(planned.max()), 1e-12)
+        axes.hist(done, bins=40, range=(0.0, most), color="C0", label="treated")
         axes.axvline(float(np.median(planned)), color="black", lw=0.8, ls="--", label="capacity, median")
         axes.set(xlabel="weight of an agent [% of the whole]", ylabel="agents [count]")
     axes.set_title("workload")
@@ -222,7 +223,7 @@ def draw_separation(record: Record) -> Any:
     axes.plot(ticks * record.header.time_step_s, nearest)
     kept = tomllib.loads(record.scenario_toml).get("team", {}).get("separation_m")
     course.draw_limit(axes, [float(kept)] if kept else [], "m")
-    every = "" if len(ticks) == record.n_ticks else f", at {len(ticks)} moments"
+    every = "" if len(ticks) >= record.n_ticks - 1 else f", at {len(ticks)} moments"
     axes.set(ylabel="distance [m]", title=f"nearest two agents{every}")
     axes.set_ylim(bottom=0)
     course.time_axis(axes, record)
@@ -242,7 +243,7 @@ def draw_network(record: Record) -> Any:
     lower.set(
         ylabel="agents", title="largest group in contact, also over others", ylim=(0, 1.05 * record.header.n_agents)
     )
-    upper.set_ylim(bottom=0)
+    upper.set_ylim(0, 1.1 * max(*contacts, 1.0))
     upper.grid(visible=True)
     course.time_axis(lower, record)
     return figure
