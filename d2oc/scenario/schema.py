@@ -237,6 +237,8 @@ class ControlTable(Table):
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
     """Law `mission-plan`: tours that plans begin from."""
+    plan_early_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Law `mission-plan`: share of the time for a first quick pass over the whole map; 0 plans for the end only."""
     limits: Literal["clamped", "optimised"] = "clamped"
     """`clamped`: the vehicle cuts what the law asks for, zones are not steered around; `optimised`: commands are
     optimal within the vehicle's limits, keep out of zones and inside the field, and always leave a way to stop."""
