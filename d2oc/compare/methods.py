@@ -38,9 +38,12 @@ def _loop(title: str, law: str, order: str, assignment: str, *more: str) -> Meth
 METHODS: dict[str, Method] = {
     "mission-plan": _loop("transport plan of the whole mission", "mission-plan", "parallel", "none"),
     "mission-plan-early": _loop(
-        "the same, after a first pass in a tenth of the time", "mission-plan", "parallel", "none",
+        "the same, after a first pass in a tenth of the time",
+        "mission-plan",
+        "parallel",
+        "none",
         "control.plan_early_share=0.1",
-    ),  # fmt: skip
+    ),
     "d2oc-cells": _loop("this loop, each agent in its cell", "closed-form", "parallel", "semi-discrete"),
     "d2oc": _loop("this loop, in parallel", "closed-form", "parallel", "none"),
     "official": _loop("the published loop", "closed-form", "sequential", "none"),
