@@ -18,6 +18,8 @@ from d2oc.scenario.schema import (
     ControlTable,
     FieldTable,
     JammingTable,
+    NoFlyZoneTable,
+    NoSprayZoneTable,
     OutageTable,
     PartitionTable,
     Quadrotor,
@@ -94,14 +96,19 @@ def _field(scenario: Scenario) -> Iterator[str]:
 def _zones_elsewhere(table: FieldTable, field: Field) -> Iterator[str]:
     """A zone that does not touch the field forbids nothing: its coordinates must be wrong."""
     x_min, y_min, x_max, y_max = field.bounds
-    for i, zone in enumerate(field.no_fly_zones):
-        ground = Field(zone.boundary).area_m2
-        if Field(field.boundary).area_within(zone.boundary) <= 1e-9 * ground:
-            yield (
-                f"field.no_fly_zones[{i}].boundary_m ('{table.no_fly_zones[i].name}') is all outside the field "
-                f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
-                "check its coordinates or leave it out"
-            )
+    tables: Sequence[tuple[str, Sequence[NoFlyZoneTable | NoSprayZoneTable]]] = [
+        ("no_fly_zones", table.no_fly_zones),
+        ("no_spray_zones", table.no_spray_zones),
+    ]
+    for key, zones in tables:
+        for i, zone in enumerate(zones):
+            ground = Field(np.array(zone.boundary_m)).area_m2
+            if Field(field.boundary).area_within(np.array(zone.boundary_m)) <= 1e-9 * ground:
+                yield (
+                    f"field.{key}[{i}].boundary_m ('{zone.name}') is all outside the field "
+                    f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
+                    "check its coordinates or leave it out"
+                )
 
 
 def _starts(scenario: Scenario, field: Field) -> Iterator[str]:

@@ -1,0 +1,7 @@
+"""Where the field is on the globe: local frame, boundaries and zones from files, rasters; home of the extra `geo`."""
+
+from __future__ import annotations
+
+from d2oc.geo.frame import LocalFrame
+
+__all__ = ["LocalFrame"]
