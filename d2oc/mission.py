@@ -257,6 +257,8 @@ def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSet
         boundary_m=_corners(field.boundary),
         no_fly_zones_m=tuple(_corners(zone.boundary) for zone in field.no_fly_zones),
         sampling=samples.report(),
+        no_spray_zones_m=tuple(_corners(zone.boundary) for zone in field.no_spray_zones),
+        georeference=None if field.frame is None else field.frame.as_mapping(),
     )
 
 

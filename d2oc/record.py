@@ -87,6 +87,10 @@ class RecordHeader:
     """Corners of the zones, local ENU. [m]"""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """What was drawn, removed and noticed when the density was sampled."""
+    no_spray_zones_m: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Corners of the zones that are flown over but not treated, local ENU. [m]"""
+    georeference: Mapping[str, Any] | None = None
+    """Where the local frame is: `crs`, `origin_easting_m`, `origin_northing_m`; None for a field without a place."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -439,6 +443,9 @@ def remove_record(path: Path) -> None:
 def header_json(header: RecordHeader, status: Status | None = None) -> str:
     """Text of run.json."""
     content = asdict(header)
+    for name in ("no_spray_zones_m", "georeference"):  # records from before there were these keep their digest
+        if not content[name]:
+            del content[name]
     if status is not None:
         content["status"] = status
     return _json(content)
