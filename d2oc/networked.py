@@ -43,7 +43,7 @@ class PartFlown:
     """Its part: rows of this agent only."""
     missed: int
     """Messages that it stopped waiting for."""
-    refused: Mapping[str, int]
+    dropped: Mapping[str, int]
     """Messages that it dropped, by reason."""
 
 
@@ -95,40 +95,52 @@ def fly_agent(
     if not 0 <= number < n_agents:
         raise BusError(f"{scenario.name}: there is no agent {number}, the team has agents 0 to {n_agents - 1}")
     _warm_up(scenario)
-    own_header = replace(header, agents=(header.agents[number],))
     if overwrite:
         remove_record(out)
     writer = RecordWriter(
         out,
-        own_header,
+        replace(header, agents=(header.agents[number],)),
         scenario_toml(scenario),
         setup.points,
         setup.weights,
         runtime="network",
         part=(number, n_agents),
     )
-    bus = join_team(mission_id(scenario), n_agents)
     try:
-        radio = NetworkRadio(
-            bus, Radio(radio_model(scenario), n_agents, scenario.seed), number, setup.n_steps.tolist(), patience
-        )
-        radio.gather()
-        began = time.perf_counter()
+        bus = join_team(mission_id(scenario), n_agents)
+        radio = _gathered(bus, scenario, number, setup, patience)
+    except BaseException:  # nothing was flown, so nothing is left behind
+        remove_record(out)
+        raise
+    began = time.perf_counter()
+    try:
         runtime = _runtime_of_one(scenario, setup, number, radio)
         complete = _fly(runtime, writer, header.n_steps, on_progress)
         if complete:
             radio.farewell()
     finally:
         bus.close()
-    refused = {reason.value: count for reason, count in radio.refused.items()}
-    refused |= {"under another name": radio.under_another_name, "repeated": radio.repeated}
     timing = {
         "wall_time_s": time.perf_counter() - began,
         "agent_steps": float(header.agents[number].n_steps),
         "memory_bytes": float(runtime.memory_bytes),
     }
     record = writer.finish("complete" if complete else "interrupted", timing)
-    return PartFlown(number, record, radio.missed, refused)
+    return PartFlown(number, record, radio.missed, radio.dropped)
+
+
+def _gathered(
+    bus: MessageBus, scenario: Scenario, number: int, setup: TeamSetup, patience: Patience | None
+) -> NetworkRadio:
+    """The radio of an agent whose whole team is there."""
+    simulated = Radio(radio_model(scenario), len(setup.kind), scenario.seed)
+    radio = NetworkRadio(bus, simulated, number, setup.n_steps.tolist(), patience)
+    try:
+        radio.gather()
+    except BaseException:
+        bus.close()
+        raise
+    return radio
 
 
 def _prepared(scenario: Scenario) -> tuple[TeamSetup, RecordHeader]:

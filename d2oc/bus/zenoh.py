@@ -118,19 +118,19 @@ class ZenohBus:
         settings = _settings(mission, n_agents, listen, peers, credentials)
         try:
             self._session: Any = zenoh.open(_config(zenoh, settings))
-            # In this order: who sees the token knows that this agent listens already.
-            self._session.declare_subscriber(f"d2oc/{mission}/*", self._hear)
-            self._session.liveliness().declare_subscriber(f"d2oc/{mission}/*/alive", self._watch, history=True)
-            self._publisher = self._session.declare_publisher(
-                f"d2oc/{mission}/{number}",
-                congestion_control=zenoh.CongestionControl.DROP,
-                priority=zenoh.Priority.REAL_TIME,
-                express=True,
-                allowed_destination=zenoh.Locality.REMOTE,
-            )
-            self._token = self._session.liveliness().declare_token(f"d2oc/{mission}/{number}/alive")
         except zenoh.ZError as error:
             raise BusError(f"agent {number} cannot listen at {listen}: {_reason(error)}") from None
+        # In this order: who sees the token knows that this agent listens already.
+        self._session.declare_subscriber(f"d2oc/{mission}/*", self._hear)
+        self._session.liveliness().declare_subscriber(f"d2oc/{mission}/*/alive", self._watch, history=True)
+        self._publisher = self._session.declare_publisher(
+            f"d2oc/{mission}/{number}",
+            congestion_control=zenoh.CongestionControl.DROP,
+            priority=zenoh.Priority.REAL_TIME,
+            express=True,
+            allowed_destination=zenoh.Locality.REMOTE,
+        )
+        self._token = self._session.liveliness().declare_token(f"d2oc/{mission}/{number}/alive")
 
     def publish(self, data: bytes) -> None:
         """Say something to all who listen; nobody waits for anybody, and it may be lost."""
@@ -156,7 +156,7 @@ class ZenohBus:
             return frozenset(self._alive)
 
     def close(self) -> None:
-        """Leave the team; the others see it at once."""
+        """Leave the team; the others see it at once. The process does not end before."""
         self._session.close()
 
     # On Zenoh's own threads, so they do nothing but put down what came.

@@ -86,10 +86,10 @@ def agent(
     steps = part.record.n_ticks - 1
     if as_json:
         print_json(
-            {"agent": number, "n_steps": steps, "missed": part.missed, "refused": dict(part.refused), "part": str(out)}
+            {"agent": number, "n_steps": steps, "missed": part.missed, "dropped": dict(part.dropped), "part": str(out)}
         )
     else:
-        dropped = ", ".join(f"{count} {reason}" for reason, count in part.refused.items() if count) or "none"
+        dropped = ", ".join(f"{count} {reason}" for reason, count in part.dropped.items() if count) or "none"
         print(f"agent {number} flew {steps} steps; part {out}; messages missed: {part.missed}, dropped: {dropped}")
     if part.record.status == "interrupted":
         say(f"interrupted after {steps} of {part.record.header.n_steps} steps; the part holds them")

@@ -23,6 +23,10 @@ STALE_TICKS = 64
 """What is older than this is dropped unread: it was heard long ago, or nobody needs it any more."""
 MOST_PENDING = 256
 """Messages kept of one agent that is ahead."""
+ANOTHER_NAME = "under another name"
+"""The sender is not the one under whose name the message came."""
+REPEATED = "repeated"
+"""Heard before, or too old."""
 REPEATED_MESSAGES = 2
 """An agent that waits says its newest messages again, for those who missed them: others are at most one tick behind."""
 
@@ -101,12 +105,8 @@ class NetworkRadio:
         self._newest: dict[int, int] = dict.fromkeys(self._others, -1)
         self._slow: set[int] = set()
         self._tick = 0
-        self.refused: dict[Refused, int] = dict.fromkeys(Refused, 0)
-        """Messages that were none, by reason."""
-        self.under_another_name = 0
-        """Messages whose sender is not the one under whose name they came."""
-        self.repeated = 0
-        """Messages heard before, or too old."""
+        self.dropped = {**{reason.value: 0 for reason in Refused}, ANOTHER_NAME: 0, REPEATED: 0}
+        """Messages that the agent is not given, by reason."""
         self.missed = 0
         """Messages not waited for any longer."""
 
@@ -169,8 +169,8 @@ class NetworkRadio:
         """Wait for what the others say in a tick."""
         self._tick = tick
         speaking = {r for r in self._others if tick <= self._n_steps[r]}
-        said = now = self._clock()
-        deadline = now + self._patience.tick_s
+        now = self._clock()
+        deadline, repeat_at = now + self._patience.tick_s, now + self._patience.repeat_s
         while True:
             alive = self._bus.alive  # before taking: who is gone by now has said all that it will ever say
             self._take()
@@ -182,8 +182,8 @@ class NetworkRadio:
                 self._slow |= late
                 self.missed += len(late)
                 return
-            if now - said >= self._patience.repeat_s:
-                said = now
+            if now >= repeat_at:
+                repeat_at = now + self._patience.repeat_s
                 for _, data in self._said:
                     self._bus.publish(data)
             self._bus.wait(min(deadline - now, self._patience.repeat_s))
@@ -197,16 +197,16 @@ class NetworkRadio:
         for sender, data in self._bus.take():
             message = decode(data)
             if isinstance(message, Refused):
-                self.refused[message] += 1
+                self.dropped[message.value] += 1
             elif message.sender != sender:
-                self.under_another_name += 1
+                self.dropped[ANOTHER_NAME] += 1
             else:
                 self._sort_in(message, data)
 
     def _sort_in(self, message: Message, data: bytes) -> None:
         sender, seen, pending = message.sender, self._seen[message.sender], self._pending[message.sender]
         if message.tick in seen or message.tick < self._tick - STALE_TICKS or len(pending) >= MOST_PENDING:
-            self.repeated += 1
+            self.dropped[REPEATED] += 1
             return
         seen.add(message.tick)
         if len(seen) > 2 * (STALE_TICKS + MOST_PENDING):
