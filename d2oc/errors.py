@@ -10,6 +10,7 @@
     ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
+    ├── BusError              an address, a certificate or an agent on the network
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     └── MissingExtraError     an optional package that is not installed
 """
@@ -17,6 +18,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BusError",
     "D2ocError",
     "DensityError",
     "FieldError",
@@ -60,6 +62,10 @@ class UnstableLoopError(D2ocError):
 
 class RecordError(D2ocError):
     """A run folder or a reference case cannot be read."""
+
+
+class BusError(D2ocError):
+    """An address, a certificate or an agent that the network bus cannot work with."""
 
 
 class RuntimeUnavailableError(D2ocError):
