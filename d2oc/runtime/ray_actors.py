@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from d2oc.agent import AgentSetup, Ground
-from d2oc.arrays import Floats
+from d2oc.arrays import Flags, Floats
 from d2oc.errors import MissingExtraError, RuntimeUnavailableError
 from d2oc.runtime.shard import Inboxes, Outcomes, Shard, joined
 
@@ -85,7 +85,7 @@ class RayHost:
         self._ground = self._ray.put(ground)
         self._actors = [self._started(shard) for shard in self._shards]
         self._memories: list[list[bytes] | None] = [None] * len(self._shards)
-        self._given: list[tuple[int, Floats, Inboxes]] = []
+        self._given: list[tuple[int, Floats, Flags, Inboxes]] = []
         self.n_replaced = 0
         """Actors lost and replaced so far."""
 
@@ -94,11 +94,11 @@ class RayHost:
         """Process of every actor."""
         return [int(pid) for pid in self._ray.get([actor.pid.remote() for actor in self._actors])]
 
-    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+    def step(self, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Outcomes:
         """Step every agent once, all actors at the same time; see `d2oc.runtime.shard.Shard.step`."""
         if len(self._given) >= SNAPSHOT_TICKS:
             self._keep()
-        self._given.append((tick, state.copy(), inboxes))
+        self._given.append((tick, state.copy(), fix, inboxes))
         calls = [self._call(i, *self._given[-1]) for i in range(len(self._actors))]
         return joined(self._answers(calls))
 
@@ -121,8 +121,9 @@ class RayHost:
     def _started(self, shard: slice) -> Any:
         return self._actor_class.remote(self._setups[shard], self._ground)
 
-    def _call(self, i: int, tick: int, state: Floats, inboxes: Inboxes) -> Any:
-        return self._actors[i].step.remote(tick, state[self._shards[i]], inboxes[self._shards[i]])
+    def _call(self, i: int, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Any:
+        part = self._shards[i]
+        return self._actors[i].step.remote(tick, state[part], fix[part], inboxes[part])
 
     def _answers(self, calls: list[Any]) -> list[Any]:
         """Results of calls, one an actor; by a replacement where the actor is lost."""

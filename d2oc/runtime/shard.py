@@ -23,8 +23,12 @@ class Outcomes(NamedTuple):
     outboxes: list[list[bytes]]
     goal: Floats
     """Shape (K, 2). [m]"""
+    acted: Flags
+    """Who treated in the step that ends."""
     active: Flags
     """Who acts in the step that begins."""
+    events: tuple[Ints, Ints]
+    """Agent and code of what happened in choosing the commands."""
     consumed: Floats
     """Mass consumed in the step that ends."""
     remaining: Longs
@@ -44,7 +48,7 @@ class Shard:
         scratch = scratch_for(ground)
         self.agents = [Agent(setup, ground, scratch) for setup in setups]
 
-    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+    def step(self, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Outcomes:
         """Step all agents once; see `Agent.step`.
 
         Parameters
@@ -53,19 +57,26 @@ class Shard:
             Steps flown so far.
         state : ndarray, shape (K, n)
             Where their vehicles are.
+        fix : ndarray of bool, shape (K,)
+            Who knows where it is.
         inboxes : sequence of sequences of bytes
             What each has heard; None for an agent that is lost and acts no more.
         """
         steps = [
-            agent.stopped() if inbox is None else agent.step(Observation(tick, x), inbox)
-            for agent, x, inbox in zip(self.agents, state, inboxes, strict=True)
+            agent.stopped() if inbox is None else agent.step(Observation(tick, x, knows), inbox)
+            for agent, x, knows, inbox in zip(self.agents, state, fix.tolist(), inboxes, strict=True)
         ]
         reports = [step.report for step in steps]
         return Outcomes(
             command=np.array([step.command for step in steps]),
             outboxes=[step.outbox for step in steps],
             goal=np.array([report.goal for report in reports]),
+            acted=np.array([report.acted for report in reports]),
             active=np.array([report.active for report in reports]),
+            events=(
+                self._repeated([len(report.happened) for report in reports]),
+                np.array([code for report in reports for code in report.happened], np.int32),
+            ),
             consumed=np.array([report.consumed for report in reports]),
             remaining=np.array([report.remaining for report in reports], np.int64),
             consumption=self._consumption(reports),
@@ -116,7 +127,9 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
         command=stacked("command"),
         outboxes=[outbox for part in parts for outbox in part.outboxes],
         goal=stacked("goal"),
+        acted=stacked("acted"),
         active=stacked("active"),
+        events=(column("events", 0), column("events", 1)),
         consumed=stacked("consumed"),
         remaining=stacked("remaining"),
         consumption=(column("consumption", 0), column("consumption", 1), column("consumption", 2)),
