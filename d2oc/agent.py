@@ -82,7 +82,11 @@ def ground_of(points: Floats, weights: Floats, n_agents: int) -> Ground:
     tree = sample_tree(points, weights)
     slot = np.empty(len(weights), np.int32)
     slot[tree.sample] = np.arange(len(weights), dtype=np.int32)
-    return Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum)
+    ground = Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum)
+    for array in (*tree, ground.weights, slot):
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)  # as in the memory that processes share, for which nothing is compiled twice
+    return ground
 
 
 class Scratch(NamedTuple):

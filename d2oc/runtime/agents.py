@@ -21,7 +21,7 @@ from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.errors import RecordError, RuntimeUnavailableError
 from d2oc.memory import packed, unpacked
 from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
-from d2oc.runtime.shard import Inboxes, Outcomes, Shard
+from d2oc.runtime.shard import Inboxes, Outcomes, Shard, outcomes_from
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
 from d2oc.world.ideal import IdealWorld
@@ -165,7 +165,7 @@ class AgentsRuntime:
         self.team.state[:] = state
         locate_all(self.team, self.motion)
         self._host.restore(agents)
-        return Outcomes(*now)._replace(events=tuple(now[Outcomes._fields.index("events")]))
+        return outcomes_from(now)
 
     def _step_agents(self, tick: int) -> Outcomes:
         inboxes: list[list[bytes] | None] = list(self._radio.deliver(tick))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from d2oc.agent import Agent, AgentSetup, Ground, Observation, Report, scratch_for
 from d2oc.arrays import Flags, Floats, Ints, Longs
+from d2oc.memory import packed, unpacked
 
 Inboxes = Sequence[Sequence[bytes] | None]
 """Messages heard by each agent; None for one that is lost."""
@@ -39,6 +41,10 @@ class Outcomes(NamedTuple):
     """Sender, receiver, entries that were news, and bytes of every message taken in."""
     memory: Longs
     """Of belief and logs of each. [byte]"""
+
+
+RAGGED = ("events", "consumption", "heard")
+"""Outcomes that are tuples of columns."""
 
 
 class Shard:
@@ -84,10 +90,6 @@ class Shard:
             memory=np.array([report.memory for report in reports], np.int64),
         )
 
-    def pid(self) -> int:
-        """Process it stands in."""
-        return os.getpid()
-
     def snapshot(self) -> list[bytes]:
         """Memory of every agent; see `Agent.snapshot`."""
         return [agent.snapshot() for agent in self.agents]
@@ -110,6 +112,50 @@ class Shard:
 
     def _repeated(self, counts: Sequence[int]) -> Ints:
         return np.repeat(np.array([agent.number for agent in self.agents], np.int32), counts)
+
+
+class DistantShard:
+    """A shard in another process: what goes in and out is bytes, in one piece, as that is what calls are cheap with.
+
+    Parameters
+    ----------
+    setups : bytes
+        The agents, pickled: so they come with arrays of their own.
+    ground : Ground
+        What is to be treated.
+    """
+
+    def __init__(self, setups: bytes, ground: Ground) -> None:
+        self._shard = Shard(pickle.loads(setups), ground)
+
+    def step(self, given: bytes) -> bytes:
+        """Step all agents once; see `Shard.step`."""
+        return packed(self._shard.step(*unpacked(given)))
+
+    def pid(self) -> int:
+        """Process it stands in."""
+        return os.getpid()
+
+    def snapshot(self) -> list[bytes]:
+        """Memory of every agent; see `Agent.snapshot`."""
+        return self._shard.snapshot()
+
+    def restore(self, memories: Sequence[bytes]) -> None:
+        """Give every agent the memory of a snapshot."""
+        self._shard.restore(memories)
+
+
+def outcomes_of(answer: bytes) -> Outcomes:
+    """What `DistantShard.step` gave."""
+    return outcomes_from(unpacked(answer))
+
+
+def outcomes_from(fields: Sequence[Any]) -> Outcomes:
+    """Outcomes from their fields read back."""
+    named: Any = {
+        name: tuple(field) if name in RAGGED else field for name, field in zip(Outcomes._fields, fields, strict=True)
+    }
+    return Outcomes(**named)
 
 
 def joined(parts: Sequence[Outcomes]) -> Outcomes:
