@@ -46,11 +46,12 @@ NEEDED_COLUMNS = {
 }
 """Columns that every table has; the trajectory has states, inputs and goals besides."""
 
-NO_PLAN, UNPROVEN, DRIFTED = 1, 2, 3
+NO_PLAN, UNPROVEN, DRIFTED, UNHEARD = 1, 2, 3, 4
 EVENT_CODES = {
     NO_PLAN: "no plan: the optimisation found no command within the limits",
     UNPROVEN: "unproven: no part of the plan, followed by braking, kept all distances",
     DRIFTED: "drifted: the agent was not where it should have been, so it braked from where it was",
+    UNHEARD: "unheard: a message of another agent was lost, so it flew on along the way proven before",
 }
 """What may happen to an agent in a step; after the first two it flew on along the way proven before, to rest."""
 
