@@ -455,7 +455,15 @@ def remove_record(path: Path) -> None:
     """Delete the record in a run folder, and nothing else that stands there."""
     if not (path / "run.json").exists():
         return
-    for name in ("run.json", "scenario.toml", "provenance.json", "summary.json", "coverage.png"):
+    for name in (
+        "run.json",
+        "scenario.toml",
+        "provenance.json",
+        "summary.json",
+        "coverage.png",
+        "report.html",
+        "replay.html",
+    ):
         (path / name).unlink(missing_ok=True)
     for name in ("samples", *TABLES):
         (path / f"{name}.parquet").unlink(missing_ok=True)
