@@ -183,7 +183,7 @@ def _fly_farm(
     began: float,
 ) -> Record:
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
-    header = replace(_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
+    header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)

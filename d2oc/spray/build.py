@@ -90,7 +90,9 @@ def farm_mission(scenario: Scenario, density: Density, field: Field, kinds: Sequ
     stations = Stations(scenario.stations)
     drones = [_drone(r, kind, spray, air, len(stations.tables)) for r, kind in enumerate(agents)]
     setup = _setup(scenario, samples, kinds, stations, drones)
-    guide, visits = _guide(scenario, field, samples, kinds, setup, spray) if spray.method in ("smc", "hedac") else (None, None)
+    guide, visits = (
+        _guide(scenario, field, samples, kinds, setup, spray) if spray.method in ("smc", "hedac") else (None, None)
+    )
     runtime = FarmRuntime(
         setup, task, drones, stations, _gear(spray), block, air, scenario.mission.time_step_s,
         Ways(fence_of(field), ZONE_CLEARANCE_M) if field.no_fly_zones else None, guide, visits,
@@ -151,7 +153,9 @@ def _air(scenario: Scenario, spray: SprayTable, n_drones: int) -> Air:
 
 
 def _gear(spray: SprayTable) -> Gear:
-    return Gear(spray.least_flow_l_min / 60.0, spray.largest_flow_l_min / 60.0, spray.pump_lag_s, spray.evaporated_share)
+    return Gear(
+        spray.least_flow_l_min / 60.0, spray.largest_flow_l_min / 60.0, spray.pump_lag_s, spray.evaporated_share
+    )
 
 
 def _drone(r: int, kind: Kind, spray: SprayTable, air: Air, n_stations: int) -> Drone:
@@ -198,7 +202,9 @@ def _guide(
         points=samples.points,
         weights=samples.weights,
         field=field,
-        start=np.array([state[list(kind.model.position_states)] for state, kind in zip(setup.initial_states, agents, strict=True)]),
+        start=np.array(
+            [state[list(kind.model.position_states)] for state, kind in zip(setup.initial_states, agents, strict=True)]
+        ),
         n_steps=setup.n_steps,
         alpha=visits,
         time_step=time_step,

@@ -131,9 +131,7 @@ def _spread(middles: Floats, litres: Floats, workers: Sequence[Worker]) -> Float
     return sites
 
 
-def _handed_over(
-    ends: Floats, middles: Floats, litres: Floats, workers: Sequence[Worker], owner: Ints
-) -> Ints:
+def _handed_over(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[Worker], owner: Ints) -> Ints:
     """Give segments of who ends last to who lies nearest, while that helps."""
     times = np.array([_time(ends, litres, np.flatnonzero(owner == r), w) for r, w in enumerate(workers)])
     for _ in range(HANDED_OVER):

@@ -90,7 +90,9 @@ class Stations:
 
     def nearest(self, place: Floats, pace: Pace, waiting: float = 60.0) -> tuple[int, float]:
         """Station that serves soonest, and the time to fly there [s]; each drone there counts as a wait [s]."""
-        away = [hop_time(float(d), pace.transit, pace.acceleration) for d in np.linalg.norm(self.places - place, axis=1)]
+        away = [
+            hop_time(float(d), pace.transit, pace.acceleration) for d in np.linalg.norm(self.places - place, axis=1)
+        ]
         load = [
             max(0, len(busy) + len(queue) + 1 - table.slots) / table.slots
             for table, busy, queue in zip(self.tables, self._busy, self._queue, strict=True)

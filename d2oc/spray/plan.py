@@ -103,9 +103,7 @@ def plan_by_density(task: Task, lines: Lattice, known: Floats, workers: Sequence
     allowed, passable = usable(task, lines)
     per_rate = L_PER_HA * lines.spacing * task.speed / (1.0 - task.spray.evaporated_share)
     least, largest = task.spray.least_flow_l_min / 60.0 / per_rate, task.spray.largest_flow_l_min / 60.0 / per_rate
-    flow = least_flows(
-        task.map.grid, lines, task.footprint, allowed, known, task.wanted, task.most, least, largest
-    )
+    flow = least_flows(task.map.grid, lines, task.footprint, allowed, known, task.wanted, task.most, least, largest)
     parts = segments(lines, flow, passable, LONGEST_GAP_M)
     parts = _worth_it(lines, flow, parts)
     return Plan(lines, flow, divide(lines, parts, workers, -task.shift))
