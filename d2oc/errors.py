@@ -10,6 +10,7 @@
     ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
+    ├── ExportError           a record that cannot be written in a format
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     └── MissingExtraError     an optional package that is not installed
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 __all__ = [
     "D2ocError",
     "DensityError",
+    "ExportError",
     "FieldError",
     "MapFileError",
     "MissingExtraError",
@@ -60,6 +62,10 @@ class UnstableLoopError(D2ocError):
 
 class RecordError(D2ocError):
     """A run folder or a reference case cannot be read."""
+
+
+class ExportError(D2ocError):
+    """A record cannot be written in a format."""
 
 
 class RuntimeUnavailableError(D2ocError):
