@@ -215,7 +215,8 @@ def _frame_around(layer: Layer, shapes: Any) -> LocalFrame:
             f"{layer.file}: its longitudes go from {corners[0, 0]:g} to {corners[1, 0]:g}: a field across the 180th "
             "meridian cannot be read; shift it or split it there"
         )
-    centre = shapely.centroid(shapely.multipolygons([part for shape in shapes for part in _polygons(shape)]))
+    parts = [part for shape in shapes for part in _polygons(shape)]
+    centre = shapely.centroid(shapely.multipolygons(parts)) if parts else shapely.Point()
     if shapely.is_empty(centre) or not np.isfinite(shapely.get_coordinates(centre)).all():
         raise MapFileError(f"{layer.file}: its polygons have no area")
     place = to_lon_lat(layer.file, shapely.get_coordinates(centre), layer.crs)[0]
