@@ -69,3 +69,18 @@ def comparison_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | Non
         yield lambda progress: bar.update(
             task, completed=progress.done, total=progress.n_flights, description=progress.flight
         )
+
+
+@contextmanager
+def sweep_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Progress bar over all settings, on standard error."""
+    if silent:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("settings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("settings", total=None)
+        yield lambda progress: bar.update(task, completed=progress.done, total=progress.n_settings)
