@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,12 +72,12 @@ def _draw_parameter(axes: Any, sweep: Mapping[str, Any], parameter: Mapping[str,
         values = [row["values"][key] for row in rows]
         return [choices.index(value) for value in values] if named else values
 
-    spread = [row["std"] or 0.0 for row in complete]
+    best = sweep["best"]
+    spread = [_difference(best, row) for row in complete]
     axes.errorbar(
         places(complete), [row["mean"] for row in complete], spread, fmt="o", ms=4.5, color="C0", ecolor="0.75",
-        elinewidth=1.0, label="all seeds, mean and standard deviation" if any(spread) else "a setting",
+        elinewidth=1.0, label="all seeds; bar: standard deviation of the difference from the best" if any(spread) else "a setting",
     )  # fmt: skip
-    best = sweep["best"]
     if best is not None and given_up:
         axes.plot(
             places(given_up), [_beside(best, row) for row in given_up], "o", mfc="none", mec="0.55", ms=4,
@@ -91,6 +92,12 @@ def _draw_parameter(axes: Any, sweep: Mapping[str, Any], parameter: Mapping[str,
         axes.set_xscale("log")
     axes.set_xlabel(parameter["label"])
     axes.grid(alpha=0.25)
+
+
+def _difference(best: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    """How unlike the seeds are in what they say of a setting beside the best; what is common to both falls out."""
+    differences = [a - b for a, b in zip(row["flights"], best["flights"], strict=True)]
+    return statistics.stdev(differences) if len(differences) > 1 else 0.0
 
 
 def _beside(best: Mapping[str, Any], row: Mapping[str, Any]) -> float:
