@@ -5,6 +5,7 @@
     D2ocError                 base; its text is one sentence for the user
     ├── ScenarioError         a scenario file, key or value
     ├── FieldError            a boundary or no-fly zone
+    ├── MapFileError          a file with a boundary, zones, counts or a map on the globe
     ├── DensityError          a reference density or its data file
     ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
@@ -21,6 +22,7 @@ __all__ = [
     "D2ocError",
     "DensityError",
     "FieldError",
+    "MapFileError",
     "MissingExtraError",
     "RecordError",
     "RuntimeUnavailableError",
@@ -40,6 +42,10 @@ class ScenarioError(D2ocError):
 
 class FieldError(D2ocError):
     """A field boundary or a no-fly zone cannot be used."""
+
+
+class MapFileError(D2ocError):
+    """A file with a boundary, zones, counts or a map on the globe cannot be used."""
 
 
 class DensityError(D2ocError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
+from d2oc.arrays import Floats
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.laws import team_law
@@ -28,6 +29,8 @@ from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
 from d2oc.runtime.inline import TeamSetup, positions
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
+from d2oc.spray.build import FarmMission, farm_mission
+from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
 from d2oc.worlds import build_world
@@ -139,6 +142,9 @@ def _simulate(
 ) -> Record:
     began = time.perf_counter()
     density, field = build_density(scenario.density, scenario.field)
+    if scenario.spray is not None:
+        farm = farm_mission(scenario, density, field, team_kinds(scenario))
+        return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, began)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     kinds = team_kinds(scenario)
     setup = team_setup(scenario, field, samples, kinds)
@@ -165,6 +171,31 @@ def _simulate(
         "memory_bytes": float(team.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
+
+
+def _fly_farm(
+    scenario: Scenario,
+    field: Field,
+    farm: FarmMission,
+    folder: Path | None,
+    overwrite: bool,
+    on_progress: Callable[[Progress], None] | None,
+    began: float,
+) -> Record:
+    """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
+    header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
+    if folder is not None and overwrite:
+        remove_record(folder)
+    writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)
+    mission = _Mission(farm.runtime, writer, header.n_steps, on_progress)
+    complete = mission.fly()
+    timing = {
+        "wall_time_s": time.perf_counter() - began,
+        "compute_time_s": mission.compute_time_s,
+        "agent_steps": float(mission.agent_steps),
+        "memory_bytes": float(farm.runtime.memory_bytes),
+    }
+    return writer.finish("complete" if complete else "interrupted", timing, farm.cells())
 
 
 class _Mission:
@@ -259,6 +290,8 @@ def record_header(scenario: Scenario, field: Field, samples: SampleSet, setup: T
         boundary_m=_corners(field.boundary),
         no_fly_zones_m=tuple(_corners(zone.boundary) for zone in field.no_fly_zones),
         sampling=samples.report(),
+        no_spray_zones_m=tuple(_corners(zone.boundary) for zone in field.no_spray_zones),
+        georeference=None if field.frame is None else field.frame.as_mapping(),
     )
 
 
@@ -282,7 +315,7 @@ def start_tick(runtime: Runtime) -> Tick:
         active=np.zeros_like(team.active),
         consumption=(none, none, np.empty(0)),
         messages=(none, none, none, none),
-        telemetry=runtime.world.telemetry(),
+        telemetry=_telemetry(runtime),
     )
 
 
@@ -305,8 +338,14 @@ def tick_after(runtime: Runtime, k: int) -> Tick:
             mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
         ),
         events=runtime.events,
-        telemetry=runtime.world.telemetry(),
+        telemetry=_telemetry(runtime),
     )  # fmt: skip
+
+
+def _telemetry(runtime: Runtime) -> Mapping[str, Floats]:
+    """What the world keeps besides, and what a spraying mission keeps."""
+    own = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
+    return {**runtime.world.telemetry(), **own}
 
 
 def _states(runtime: Runtime, state: np.ndarray) -> np.ndarray:

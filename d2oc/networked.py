@@ -170,9 +170,7 @@ def _runtime_of_one(scenario: Scenario, setup: TeamSetup, number: int, radio: Ne
     """One agent that knows of the team what all know before take-off."""
     ground = ground_of_team(setup)
     model = radio_model(scenario)
-    agents = agent_setups(
-        setup, ground.quantum, model.time_step, model.message_limit, give_way=scenario.mission.give_way
-    )
+    agents = agent_setups(setup, ground, model.time_step, model.message_limit, give_way=scenario.mission.give_way)
     one = replace(
         setup,
         kind=setup.kind[[number]],

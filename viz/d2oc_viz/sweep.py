@@ -74,17 +74,17 @@ def _draw_parameter(axes: Any, sweep: Mapping[str, Any], parameter: Mapping[str,
 
     best = sweep["best"]
     spread = [_difference(best, row) for row in complete]
+    means = [row["mean"] for row in complete]
+    label = "all seeds; bar: standard deviation of the difference from the best" if any(spread) else "a setting"
     axes.errorbar(
-        places(complete), [row["mean"] for row in complete], spread, fmt="o", ms=4.5, color="C0", ecolor="0.75",
-        elinewidth=1.0, label="all seeds; bar: standard deviation of the difference from the best" if any(spread) else "a setting",
-    )  # fmt: skip
-    if best is not None and given_up:
+        places(complete), means, spread, fmt="o", ms=4.5, color="C0", ecolor="0.75", elinewidth=1.0, label=label
+    )
+    if given_up:
         axes.plot(
             places(given_up), [_beside(best, row) for row in given_up], "o", mfc="none", mec="0.55", ms=4,
             label="given up, by the seeds it flew",
         )  # fmt: skip
-    if best is not None:
-        axes.plot(places([best]), [best["mean"]], "*", ms=13, color="C1", mec="white", mew=0.6, zorder=5, label="best")
+    axes.plot(places([best]), [best["mean"]], "*", ms=13, color="C1", mec="white", mew=0.6, zorder=5, label="best")
     if named:
         axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
         axes.margins(x=0.15)
