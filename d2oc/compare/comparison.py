@@ -135,7 +135,7 @@ def compare(
     KeyboardInterrupt
         After Ctrl-C; what was finished is kept.
     """
-    notes, changes = _changes_for_seeds(name_or_path, changes, n_seeds)
+    notes, changes = changes_for_seeds(name_or_path, changes, n_seeds)
     flights = list(_flights(name_or_path, methods, n_seeds, changes))
     level = w2_level_m or _default_level(flights[0].scenario)
     folder = _folder(out, resume)
@@ -162,7 +162,7 @@ def compare(
     )
 
 
-def _changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple[tuple[str, ...], Sequence[str]]:
+def changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple[tuple[str, ...], Sequence[str]]:
     """Where nothing depends on the seed, draw the starts; says so."""
     scenario = load_scenario(name, overrides=changes)
     fixed = scenario.team.start_m is not None or scenario.team.start == "line"
