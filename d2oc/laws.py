@@ -118,7 +118,11 @@ def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agent
         patience = 1
         ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
     flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways) for kind in kinds}
-    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
+    effort = Effort(
+        rounds=scenario.control.plan_rounds,
+        routes=scenario.control.plan_routes,
+        early_share=scenario.control.plan_early_share,
+    )
     return MissionPlanLaw(
         [flyers[id(kind)] for kind in agents],
         _n_steps(agents),

@@ -244,7 +244,7 @@ class MissionPlanLaw:
     def _follow_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
         """The same samples from where the agent is now, if it can still reach them so."""
         flyer, plan = self._flyers[self._numbers[r]], self._standing[r].plan
-        slots, owed = _owed(self._standing[r].dues, (k - plan.first) // plan.run, plan.run, k - plan.first)
+        slots, owed = owed_from(self._standing[r].dues, plan, k - plan.first)
         weight = np.minimum(owed, np.maximum(crew.belief.weight[r, slots], 0.0))
         kept = weight > 0
         if not kept.any():
@@ -287,7 +287,7 @@ class MissionPlanLaw:
     def _much_is_gone(self, r: int, k: int, crew: Crew) -> bool:
         """Whether much of what the agent of row r was to serve from step k on is served, as it believes."""
         plan = self._standing[r].plan
-        slots, owed = _owed(self._standing[r].dues, (k - plan.first) // plan.run, plan.run, k - plan.first)
+        slots, owed = owed_from(self._standing[r].dues, plan, k - plan.first)
         gone = np.maximum(0.0, owed - np.maximum(crew.belief.weight[r, slots], 0.0)).sum()
         return bool(gone > GONE_STEPS * self._alpha[self._numbers[r]])
 
@@ -340,13 +340,18 @@ def dues_of(plan: Plan, demand: Demand, slots: Longs) -> Dues:
     return Dues(first, slots[sample].astype(np.int32), amount)
 
 
-def _owed(dues: Dues, run: int, run_length: int, done: int) -> tuple[Longs, Floats]:
-    """Slots and masses still to be served from step `done` of the plan on; the run begun counts in part."""
-    first = dues.first[run]
-    steps = np.full(len(dues.slot) - first, float(run_length))
-    steps[: dues.first[min(run + 1, len(dues.first) - 1)] - first] -= done - run * run_length
-    slots, place = np.unique(dues.slot[first:], return_inverse=True)
-    return slots.astype(np.int64), np.asarray(np.bincount(place, dues.amount[first:] * steps, len(slots)), np.float64)
+def owed_from(dues: Dues, plan: Plan, done: int) -> tuple[Longs, Floats]:
+    """Slots and masses still to be served from step `done` of a plan on.
+
+    The run begun counts in part; the last run of a plan may be shorter than the others.
+    """
+    begin = plan.run * np.arange(len(dues.first) - 1)
+    steps = np.minimum(begin + plan.run, plan.n_steps) - np.maximum(begin, done)
+    left = np.repeat(np.maximum(steps, 0), np.diff(dues.first))
+    ahead = left > 0
+    slots, place = np.unique(dues.slot[ahead], return_inverse=True)
+    mass = np.bincount(place, dues.amount[ahead] * left[ahead], len(slots))
+    return slots.astype(np.int64), np.asarray(mass, np.float64)
 
 
 @compiled

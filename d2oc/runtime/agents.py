@@ -14,7 +14,7 @@ import numpy as np
 
 from d2oc.agent import AgentSetup, Ground, ground_of
 from d2oc.arrays import Flags, Floats, Ints
-from d2oc.bus.radio import Delivery, Radio, RadioMemory
+from d2oc.bus.radio import Delivery, RadioMemory
 from d2oc.control.controller import ClosedFormLaw
 from d2oc.control.d2oc import Law, Team
 from d2oc.control.weight_sharing import Mail, empty_mail
@@ -41,6 +41,22 @@ class Host(Protocol):
 
     def close(self) -> None:
         """Leave nothing running."""
+
+
+class Carrier(Protocol):
+    """What carries messages: the simulated radio, or a network."""
+
+    def post(self, tick: int, position: Floats, outboxes: Sequence[Sequence[bytes]]) -> None:
+        """Take what agents say at `tick`; see `d2oc.bus.radio.Radio.post`."""
+
+    def deliver(self, tick: int) -> list[list[bytes]]:
+        """What each agent hears at `tick`."""
+
+    def snapshot(self) -> RadioMemory:
+        """All that it remembers."""
+
+    def restore(self, memory: RadioMemory) -> None:
+        """Remember what `snapshot` gave and nothing else."""
 
 
 class LocalHost:
@@ -76,7 +92,7 @@ class AgentsRuntime:
         The team.
     host : Host
         Where its agents stand.
-    radio : Radio
+    radio : Carrier
         What carries messages.
     quantum : float
         Unit of weights.
@@ -90,7 +106,7 @@ class AgentsRuntime:
         self,
         setup: TeamSetup,
         host: Host,
-        radio: Radio,
+        radio: Carrier,
         quantum: float,
         world: World | None = None,
         memory: bytes | None = None,

@@ -117,12 +117,17 @@ def build_runtime(
                 "use the runtime 'agents' or 'ray'"
             )
         return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
+    require_fit(scenario)
+    return name, _agents_runtime(scenario, setup, name, choice, world, memory)
+
+
+def require_fit(scenario: Scenario) -> None:
+    """Refuse a scenario that agents which know only what they are told cannot fly."""
     for key, value, needed in unfit(scenario):
         raise RuntimeUnavailableError(
             f'{scenario.name}: {key} = "{value}" is not for agents that know only what they are told; '
             f"it must be {needed}, or use the runtime 'inline'"
         )
-    return name, _agents_runtime(scenario, setup, name, choice, world, memory)
 
 
 def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:

@@ -11,13 +11,15 @@ from typing import get_args
 import numpy as np
 
 from d2oc.airframes.airframe import load_preset, preset_names, tank_capacity
-from d2oc.errors import FieldError
+from d2oc.errors import FieldError, MapFileError
 from d2oc.field import Field, ring_contains
 from d2oc.scenario.schema import (
     BaselineLaw,
     ControlTable,
     FieldTable,
     JammingTable,
+    NoFlyZoneTable,
+    NoSprayZoneTable,
     OutageTable,
     PartitionTable,
     Quadrotor,
@@ -25,6 +27,7 @@ from d2oc.scenario.schema import (
     VehicleTable,
 )
 
+RELATIVE = "a relative path starts at the folder of the scenario file"
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
@@ -75,33 +78,50 @@ def _field(scenario: Scenario) -> Iterator[str]:
                 "give field.width_m and field.height_m, or field.boundary_m"
             )
         return
+    missing_files = list(_field_files(table))
     sides = (table.width_m, table.height_m)
-    if table.boundary_m is not None and sides != (None, None):
+    if missing_files:
+        yield from missing_files
+    elif table.boundary_file is not None and (table.boundary_m is not None or sides != (None, None)):
+        yield "field.boundary_file stands beside boundary_m, width_m or height_m: give the field once"
+    elif table.boundary_m is not None and sides != (None, None):
         yield "field.boundary_m stands beside width_m or height_m: give either the polygon or the rectangle"
-    elif table.boundary_m is None and None in sides:
+    elif table.boundary_file is None and table.boundary_m is None and None in sides:
         missing = "width_m" if table.width_m is None else "height_m"
-        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m]"
+        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m], or boundary_file"
     else:
         try:
             field = Field.from_table(table)
-        except FieldError as error:
+        except (FieldError, MapFileError) as error:
             yield str(error)
         else:
             yield from _zones_elsewhere(table, field)
             yield from _starts(scenario, field)
 
 
+def _field_files(table: FieldTable) -> Iterator[str]:
+    for key in ("boundary_file", "no_fly_file", "no_spray_file"):
+        file = getattr(table, key)
+        if file is not None and (reason := _why_unreadable(file)) is not None:
+            yield f'field.{key} = "{_shortened(file)}" {reason}; {RELATIVE}'
+
+
 def _zones_elsewhere(table: FieldTable, field: Field) -> Iterator[str]:
     """A zone that does not touch the field forbids nothing: its coordinates must be wrong."""
     x_min, y_min, x_max, y_max = field.bounds
-    for i, zone in enumerate(field.no_fly_zones):
-        ground = Field(zone.boundary).area_m2
-        if Field(field.boundary).area_within(zone.boundary) <= 1e-9 * ground:
-            yield (
-                f"field.no_fly_zones[{i}].boundary_m ('{table.no_fly_zones[i].name}') is all outside the field "
-                f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
-                "check its coordinates or leave it out"
-            )
+    tables: Sequence[tuple[str, Sequence[NoFlyZoneTable | NoSprayZoneTable]]] = [
+        ("no_fly_zones", table.no_fly_zones),
+        ("no_spray_zones", table.no_spray_zones),
+    ]
+    for key, zones in tables:
+        for i, zone in enumerate(zones):
+            ground = Field(np.array(zone.boundary_m)).area_m2
+            if Field(field.boundary).area_within(np.array(zone.boundary_m)) <= 1e-9 * ground:
+                yield (
+                    f"field.{key}[{i}].boundary_m ('{zone.name}') is all outside the field "
+                    f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
+                    "check its coordinates or leave it out"
+                )
 
 
 def _starts(scenario: Scenario, field: Field) -> Iterator[str]:
@@ -123,8 +143,11 @@ def _density(scenario: Scenario) -> Iterator[str]:
     if file is None:
         return
     if (reason := _why_unreadable(file)) is not None:
-        text = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
-        yield f'density.file = "{text}" {reason}; a relative path starts at the folder of the scenario file'
+        yield f'density.file = "{_shortened(file)}" {reason}; {RELATIVE}'
+
+
+def _shortened(file: Path) -> str:
+    return str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
 
 
 def _why_unreadable(file: Path) -> str | None:

@@ -12,6 +12,8 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-80, le=84)]  # where UTM is defined
 AgentNumber = Annotated[int, Field(ge=0, lt=100_000)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
@@ -33,8 +35,17 @@ class NoFlyZoneTable(Table):
     """Corners `[[x, y], ...]`, local ENU. [m]"""
 
 
+class NoSprayZoneTable(Table):
+    """`[[field.no_spray_zones]]`: nothing is treated there, but drones may fly over it."""
+
+    name: str = "zone"
+    """Name used in messages."""
+    boundary_m: Ring
+    """Corners `[[x, y], ...]`, local ENU. [m]"""
+
+
 class FieldTable(Table):
-    """`[field]`: the ground to cover, either a rectangle or a polygon, in local metres."""
+    """`[field]`: the ground to cover: a rectangle or a polygon in local metres, or a polygon file."""
 
     width_m: Positive | None = None
     """Extent along x of a rectangle whose lower left corner is the origin. [m]"""
@@ -42,8 +53,25 @@ class FieldTable(Table):
     """Extent along y of that rectangle. [m]"""
     boundary_m: Ring | None = None
     """Corners `[[x, y], ...]` of a polygon, instead of width and height. [m]"""
+    boundary_file: Path | None = None
+    """Shapefile, GeoPackage, GeoJSON or KML file with the polygon, instead; its holes are no-fly zones."""
+    boundary_part: Annotated[int, Field(ge=1)] | None = None
+    """Which polygon of `boundary_file` it is, if it holds several that do not touch; 1 is the largest."""
+    origin_lon_lat_deg: tuple[Longitude, Latitude] | None = None
+    """Longitude and latitude (WGS 84) of the local (0, 0); default: the south-west corner of `boundary_file`, in whole
+    metres of UTM, or no place on the globe. [deg]"""
     no_fly_zones: tuple[NoFlyZoneTable, ...] = ()
-    """Polygons inside the field where nothing is treated."""
+    """Polygons inside the field where nothing is treated and, with limits inside the optimiser, nobody flies."""
+    no_spray_zones: tuple[NoSprayZoneTable, ...] = ()
+    """Polygons inside the field where nothing is treated, but which may be flown over."""
+    no_fly_file: Path | None = None
+    """File with more no-fly zones: polygons, or lines and points with a buffer around them."""
+    no_spray_file: Path | None = None
+    """File with more no-spray zones."""
+    no_fly_buffer_m: NotNegative = 0.0
+    """Every no-fly zone of `no_fly_file` is made wider by this. [m]"""
+    no_spray_buffer_m: NotNegative = 0.0
+    """Every no-spray zone of `no_spray_file` is made wider by this. [m]"""
 
 
 class MixtureComponent(Table):
@@ -87,8 +115,9 @@ class PointsDensity(Table):
     """Column with the coordinate towards north."""
     value_column: str
     """Column with the count or severity; an empty cell is nodata, a zero is a zero."""
-    coordinates: Literal["local-m"]
-    """What the coordinates are: `local-m` is metres in a local frame, x east, y north."""
+    coordinates: Annotated[str, Field(pattern=r"^(local-m|lon-lat|EPSG:[0-9]{4,6})$")]
+    """What the coordinates are: `local-m` is metres in a local frame, x east, y north; `lon-lat` degrees of longitude
+    and latitude on WGS 84; `EPSG:n`, such as `EPSG:32633`, a coordinate system by its number."""
     nodata_value: Finite | None = None
     """A number in the value column that means "not observed"."""
     interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
@@ -98,6 +127,39 @@ class PointsDensity(Table):
     """Side of a map cell. [m]"""
     reach_m: Positive | None = None
     """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class VectorPointsDensity(Table):
+    """`[density] kind = "vector-points"`: counts at scouted places, from a file with a coordinate system."""
+
+    kind: Literal["vector-points"]
+    file: Path
+    """GeoJSON, GeoPackage, Shapefile or KML file with points; relative to the scenario file."""
+    value_column: str
+    """Attribute with the count or severity; empty is nodata, a zero is a zero."""
+    nodata_value: Finite | None = None
+    """A number that means "not observed"."""
+    interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
+    """As for `points`."""
+    cell_size_m: Positive = 5.0
+    """Side of a map cell. [m]"""
+    reach_m: Positive | None = None
+    """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class GeotiffDensity(Table):
+    """`[density] kind = "geotiff"`: a raster with a coordinate system (GeoTIFF, COG), turned to the local frame."""
+
+    kind: Literal["geotiff"]
+    file: Path
+    """GeoTIFF file in any coordinate system; relative to the scenario file."""
+    band: Annotated[int, Field(ge=1)] = 1
+    """Which band holds the severity."""
+    cell_size_m: Positive | None = None
+    """Side of a map cell, the mean of the pixels in it; default: a pixel, or more where the map would have more than a
+    million cells. [m]"""
+    nodata_value: Finite | None = None
+    """A number that means "not observed", besides what the file itself declares."""
 
 
 class ImageDensity(Table):
@@ -131,7 +193,13 @@ class ArrayDensity(Table):
 
 
 DensityTable = Annotated[
-    UniformDensity | MixtureDensity | PointsDensity | ImageDensity | ArrayDensity,
+    UniformDensity
+    | MixtureDensity
+    | PointsDensity
+    | VectorPointsDensity
+    | GeotiffDensity
+    | ImageDensity
+    | ArrayDensity,
     Field(discriminator="kind"),
 ]
 
@@ -237,6 +305,8 @@ class ControlTable(Table):
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
     """Law `mission-plan`: tours that plans begin from."""
+    plan_early_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Law `mission-plan`: share of the time for a first quick pass over the whole map; 0 plans for the end only."""
     limits: Literal["clamped", "optimised"] = "clamped"
     """`clamped`: the vehicle cuts what the law asks for, zones are not steered around; `optimised`: commands are
     optimal within the vehicle's limits, keep out of zones and inside the field, and always leave a way to stop."""
