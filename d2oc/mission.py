@@ -340,7 +340,7 @@ def _tick(runtime: Runtime, k: int) -> Tick:
 
 def _telemetry(runtime: Runtime) -> Mapping[str, Floats]:
     """What the world keeps besides, and what a spraying mission keeps."""
-    own = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
+    own: Mapping[str, Floats] = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
     return {**runtime.world.telemetry(), **own}
 
 

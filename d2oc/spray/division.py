@@ -111,8 +111,7 @@ def _balanced(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[W
             best, owner = float(times.max()), own
         capacity = capacity * np.clip(times.mean() / np.maximum(times, 1.0), 0.5, 2.0) ** 0.7
         if k < MOVING_ROUNDS:
-            known = np.isfinite(found.barycentres).all(axis=1)
-            sites = np.where(known[:, None], found.barycentres, sites)
+            sites = np.where(np.isfinite(found.barycentres), found.barycentres, sites)
     return _handed_over(ends, middles, litres, workers, owner)
 
 
@@ -131,9 +130,7 @@ def _spread(middles: Floats, litres: Floats, workers: Sequence[Worker]) -> Float
     return sites
 
 
-def _handed_over(
-    ends: Floats, middles: Floats, litres: Floats, workers: Sequence[Worker], owner: Ints
-) -> Ints:
+def _handed_over(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[Worker], owner: Ints) -> Ints:
     """Give segments of who ends last to who lies nearest, while that helps."""
     times = np.array([_time(ends, litres, np.flatnonzero(owner == r), w) for r, w in enumerate(workers)])
     for _ in range(HANDED_OVER):

@@ -17,8 +17,8 @@ import numpy as np
 from d2oc.arrays import Floats, Ints
 from d2oc.columns import Columns
 from d2oc.control.d2oc import Team
-from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.control.ways import Ways
+from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
 from d2oc.runtime.inline import TeamSetup, locate_all, team_arrays
 from d2oc.spray.deposit import touched_space
@@ -26,11 +26,10 @@ from d2oc.spray.division import Worker, ends_of
 from d2oc.spray.dose import DoseResponse
 from d2oc.spray.logistics import Drone, Stations
 from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, new_consumed, spray
-from d2oc.spray.passes import Lattice, Segment
+from d2oc.spray.passes import Segment
 from d2oc.spray.plan import Plan, Task, lattice_for, plan_by_density, plan_by_strips
-from d2oc.spray.raster import Grid
-from d2oc.spray.routes import hop_time
 from d2oc.vehicles.motion import Motion, motion_arrays
+from d2oc.world import World
 from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
@@ -47,9 +46,11 @@ WORTH_HELPING_S = 60.0
 """Who is done helps who still needs longer than this. [s]"""
 TOUCH_UPS = 2
 """Times that a team goes out again for what was missed."""
-MISSED_SHARE = 0.01
+MISSED_SHARE = 0.02
 """What may be missed, as far as the team knows, before it goes out again."""
-SPARE_LOAD = 1.03
+WORTH_TOUCHING_UP = 0.01
+"""Litres for which a team goes out again, as a share of what was owed at first."""
+SPARE_LOAD = 1.1
 """A last load is the litres still planned, times this."""
 GUST_CUT = 3.0
 """Gusts and errors of position beyond so many standard deviations do not happen; margins count on it."""
@@ -78,24 +79,34 @@ class Air:
     """Standard deviation of the measured place per axis. [m]"""
     drift: float
     """Time that droplets are carried. [s]"""
+    unseen: float
+    """Share of a gust that a drone does not see by how it has to lean."""
     height: float
     """Above ground, on a pass. [m]"""
 
     @property
     def stray_sigma(self) -> float:
         """Standard deviation per axis between where liquid is believed to come down and where it does. [m]"""
-        return math.hypot(self.drift * self.gust_sigma, self.position_sigma)
+        return math.hypot(self.unseen * self.drift * self.gust_sigma, self.position_sigma)
 
     @property
     def farthest_stray(self) -> float:
         """Liquid never comes down farther than this from where it is believed to. [m]"""
-        return math.sqrt(2.0) * GUST_CUT * (self.drift * self.gust_sigma + self.position_sigma)
+        return math.sqrt(2.0) * GUST_CUT * (self.unseen * self.drift * self.gust_sigma + self.position_sigma)
 
-    def stray(self, r: int, wind: Floats) -> Floats:
-        """From where liquid of drone r is believed to come down to where it does, in a wind [m/s], shape (2,). [m]"""
-        gust = np.clip(wind[:2] - self.mean, -GUST_CUT * self.gust_sigma, GUST_CUT * self.gust_sigma)
-        error = np.clip(self.receiver.error[r, :2], -GUST_CUT * self.position_sigma, GUST_CUT * self.position_sigma)
-        return np.asarray(self.drift * gust - error)
+    def gust_shift(self, r: int) -> Floats:
+        """By how much the gust at drone r carries its liquid beyond the mean drift, shape (2,). [m]"""
+        limit = GUST_CUT * self.gust_sigma
+        return np.asarray(self.drift * np.clip(self.wind.velocity[r, :2] - self.mean, -limit, limit))
+
+    def seen_shift(self, r: int) -> Floats:
+        """What the drone knows of it, shape (2,). [m]"""
+        return np.asarray((1.0 - self.unseen) * self.gust_shift(r))
+
+    def stray(self, r: int) -> Floats:
+        """From where liquid of drone r is believed to come down to where it does, shape (2,). [m]"""
+        limit = GUST_CUT * self.position_sigma
+        return np.asarray(self.unseen * self.gust_shift(r) - np.clip(self.receiver.error[r, :2], -limit, limit))
 
 
 class FarmRuntime:
@@ -142,7 +153,7 @@ class FarmRuntime:
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
         self.mail: Mail = empty_mail(0)
-        self.world = IdealWorld(self.motion, self.team.kind)
+        self.world: World = IdealWorld(self.motion, self.team.kind)
         self.drones = drones
         self.task = task
         self.stations = stations
@@ -206,10 +217,10 @@ class FarmRuntime:
         before = team.state.copy()
         self.world.advance(k, team.state, team.input, moving)
         team.active[:] = [d.phase == Phase.MISSION for d in self.drones]
-        wind = self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
         for drone in self.drones:
-            self._spray(drone, before[drone.number], wind[drone.number])
+            self._spray(drone, before[drone.number])
             self._draw(drone)
+        self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
         locate_all(team, self.motion)
         self.stations.serve(dt, self._load)
         if any(d.flying or d.phase == Phase.SERVICE for d in self.drones):
@@ -328,7 +339,7 @@ class FarmRuntime:
         )
 
     def _look_for_news(self, k: int) -> None:
-        """Plan anew when somebody is lost, is done while others are not, or when all are done and something is missed."""
+        """Plan anew when one is lost or done before the others, or when all are done and something is missed."""
         if self._method != "d2oc":
             self._take_over_lost()
             return
@@ -343,12 +354,16 @@ class FarmRuntime:
             self._replan(k, here)
         elif all(idle) and self._touch_ups < TOUCH_UPS and self._believed_missed() > MISSED_SHARE:
             self._touch_ups += 1
-            self._replan(k, here)
+            self._replan(k, here, least=WORTH_TOUCHING_UP * self._owed)
 
-    def _replan(self, k: int, here: list[Drone]) -> None:
+    def _replan(self, k: int, here: list[Drone], least: float = 0.0) -> None:
+        """Plan what is still owed, if that is at least so much. [L]"""
         self._replanned = k * self._dt
         self._lost_news = False
-        self.plan = self._by_density([self._worker(d) for d in here])
+        plan = self._by_density([self._worker(d) for d in here])
+        if plan.litres < least:
+            return
+        self.plan = plan
         self._give_out(self.plan, here)
         for drone in here:
             if drone.route and drone.phase == Phase.RETURN and self._can_go_on(drone):
@@ -438,7 +453,7 @@ class FarmRuntime:
         place = self.team.position[drone.number]
         drone.station, _ = self.stations.nearest(place, drone.pace)
         drone.phase, drone.on_pass, drone.pump = Phase.RETURN, False, 0.0
-        drone.way = self._way(place, self.stations.places[drone.station])
+        drone.way = self._way(place, self.stations.pad(drone.station, drone.number))
 
     def _cut_leg(self, drone: Drone) -> None:
         """What was flown of the leg under way need not be flown again."""
@@ -460,7 +475,8 @@ class FarmRuntime:
         start, end = self._leg_ends(leg.segment, leg.forwards)
         if drone.on_pass:
             drone.phase = Phase.MISSION
-            if self._fly_along(drone, start, end, drone.pace.working):
+            aside = self._air.seen_shift(drone.number)
+            if self._fly_along(drone, start - aside, end - aside, drone.pace.working):
                 drone.on_pass = False
                 drone.route.pop(0)
                 self._fly_route(drone)
@@ -528,8 +544,10 @@ class FarmRuntime:
         return self.team.position[drone.number]
 
     def _steer_by_guide(self, k: int) -> None:
-        """Inputs of those on the mission; the others are at the place where they were for the guide, and count nothing."""
-        assert self._guide is not None and self._visits is not None and self._alpha is not None
+        """Inputs of those on the mission; the visits of the others count nothing."""
+        assert self._guide is not None
+        assert self._visits is not None
+        assert self._alpha is not None
         out = np.array([d.phase == Phase.MISSION for d in self.drones])
         if out.any():
             own = self.team.input.copy(), self.team.goal.copy()
@@ -549,7 +567,7 @@ class FarmRuntime:
 
     # Liquid and energy
 
-    def _spray(self, drone: Drone, before: Floats, wind: Floats) -> None:
+    def _spray(self, drone: Drone, before: Floats) -> None:
         on = drone.phase == Phase.MISSION and (drone.on_pass or self._guide is not None) and drone.liquid > 0.0
         if not on:
             drone.pump = 0.0
@@ -558,9 +576,10 @@ class FarmRuntime:
         position = before[self.motion.position_states[kind]]
         velocity = before[self.motion.velocity_states[kind]]
         acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / self._dt
-        shift, stray = self.task.shift, self._air.stray(r, wind)
+        shift, stray = self.task.shift + self._air.seen_shift(r), self._air.stray(r)
         way = Way(
-            *position.tolist(), *velocity.tolist(), *acceleration.tolist(),
+            float(position[0]), float(position[1]), float(velocity[0]), float(velocity[1]),
+            float(acceleration[0]), float(acceleration[1]),
             float(shift[0]), float(shift[1]), float(shift[0] + stray[0]), float(shift[1] + stray[1]),
         )  # fmt: skip
         line, forwards = (drone.leg.segment.line, 1.0 if drone.leg.forwards else -1.0) if drone.leg else (0, 1.0)

@@ -123,8 +123,8 @@ def _move(pace: Pace, ends: Floats, way: Longs) -> bool:
             j = i + length - 1
             first, last = way[i], way[j]
             before, after = way[i - 1] ^ 1, way[j + 1]
-            saved = _hop(pace, ends, before, first) + _hop(pace, ends, last ^ 1, after) - _hop(
-                pace, ends, before, after
+            saved = (
+                _hop(pace, ends, before, first) + _hop(pace, ends, last ^ 1, after) - _hop(pace, ends, before, after)
             )
             best, where, turned = saved - 1e-6, -1, False
             for k in range(n + 1):
