@@ -6,16 +6,17 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from d2oc.errors import FieldError
-from d2oc.geo.frame import LocalFrame
+from d2oc.geo import LocalFrame, NamedRing, read_boundary, read_zones
 
 if TYPE_CHECKING:
-    from d2oc.scenario.schema import FieldTable
+    from d2oc.scenario.schema import FieldTable, NoFlyZoneTable, NoSprayZoneTable
 
 __all__ = ["Bounds", "Field", "NoFlyZone", "NoSprayZone"]
 
@@ -113,20 +114,36 @@ class Field:
 
     @classmethod
     def from_table(cls, table: FieldTable) -> Field:
-        """Field of a scenario's `[field]` table: a rectangle at the origin or a polygon; mistakes name the key."""
-        boundary = _checked_ring(_boundary_of(table), "field.boundary_m")
-        no_fly = [
-            NoFlyZone(zone.name, _checked_ring(zone.boundary_m, f"field.no_fly_zones[{i}].boundary_m ('{zone.name}')"))
-            for i, zone in enumerate(table.no_fly_zones)
-        ]
-        no_spray = [
-            NoSprayZone(
-                zone.name, _checked_ring(zone.boundary_m, f"field.no_spray_zones[{i}].boundary_m ('{zone.name}')")
-            )
-            for i, zone in enumerate(table.no_spray_zones)
-        ]
+        """Field of a scenario's `[field]` table: a rectangle, a polygon or files; mistakes name the key or the file.
+
+        Raises
+        ------
+        FieldError
+            If the values make no field.
+        MapFileError
+            If a file cannot be used.
+        """
         place = table.origin_lon_lat_deg
-        return cls(boundary, tuple(no_fly), tuple(no_spray), None if place is None else LocalFrame.at(*place))
+        frame = None if place is None else LocalFrame.at(*place)
+        holes: tuple[NamedRing, ...] = ()
+        notes: tuple[str, ...] = ()
+        if table.boundary_file is not None:
+            outline = read_boundary(table.boundary_file, frame, table.boundary_part)
+            frame, holes, notes = outline.frame, outline.holes, outline.notes
+            boundary = _checked_ring(outline.ring, str(table.boundary_file))
+        else:
+            boundary = _checked_ring(_boundary_of(table), "field.boundary_m")
+        no_fly, of_no_fly = _zones_in_file(table.no_fly_file, frame, boundary, table.no_fly_buffer_m)
+        no_spray, of_no_spray = _zones_in_file(table.no_spray_file, frame, boundary, table.no_spray_buffer_m)
+        no_fly = (*_zones_in_table("no_fly_zones", table.no_fly_zones), *holes, *no_fly)
+        no_spray = (*_zones_in_table("no_spray_zones", table.no_spray_zones), *no_spray)
+        return cls(
+            boundary,
+            tuple(NoFlyZone(zone.name, zone.ring) for zone in no_fly),
+            tuple(NoSprayZone(zone.name, zone.ring) for zone in no_spray),
+            frame,
+            (*notes, *of_no_fly, *of_no_spray),
+        )
 
     @property
     def bounds(self) -> Bounds:
@@ -380,9 +397,6 @@ def _as_ring(corners: ArrayLike) -> Floats:
 
 def _boundary_of(table: FieldTable) -> Floats:
     width, height = table.width_m, table.height_m
-    for key in ("boundary_file", "no_fly_file", "no_spray_file"):
-        if getattr(table, key) is not None:
-            raise FieldError(f"field.{key} is not read yet")
     if table.boundary_m is not None:
         if width is not None or height is not None:
             raise FieldError("field has boundary_m and width_m or height_m; keep one of the two forms")
@@ -390,6 +404,26 @@ def _boundary_of(table: FieldTable) -> Floats:
     if width is None or height is None:
         raise FieldError("field needs width_m and height_m for a rectangle, or boundary_m for a polygon")
     return np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
+
+
+def _zones_in_table(key: str, tables: Iterable[NoFlyZoneTable | NoSprayZoneTable]) -> tuple[NamedRing, ...]:
+    return tuple(
+        NamedRing(zone.name, _checked_ring(zone.boundary_m, f"field.{key}[{i}].boundary_m ('{zone.name}')"))
+        for i, zone in enumerate(tables)
+    )
+
+
+def _zones_in_file(
+    file: Path | None, frame: LocalFrame | None, boundary: Floats, buffer_m: float
+) -> tuple[tuple[NamedRing, ...], tuple[str, ...]]:
+    """Zones of a file and sentences on it; nothing if there is no file."""
+    if file is None:
+        return (), ()
+    if frame is None:
+        raise FieldError(
+            f"{file} is on the globe, but the field is not: give field.boundary_file, or field.origin_lon_lat_deg"
+        )
+    return read_zones(file, frame, boundary, buffer_m)
 
 
 def _checked_ring(corners: ArrayLike, what: str) -> Floats:

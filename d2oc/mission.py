@@ -147,8 +147,8 @@ def _simulate(
         return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, began)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     kinds = team_kinds(scenario)
-    setup = _team_setup(scenario, field, samples, kinds)
-    header = _header(scenario, field, samples, setup)
+    setup = team_setup(scenario, field, samples, kinds)
+    header = record_header(scenario, field, samples, setup)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
@@ -183,7 +183,7 @@ def _fly_farm(
     began: float,
 ) -> Record:
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
-    header = replace(_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
+    header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)
@@ -219,7 +219,7 @@ class _Mission:
     def fly(self, k: int = 0) -> bool:
         """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
         if k == 0:
-            self.writer.append(_start_tick(self.runtime))
+            self.writer.append(start_tick(self.runtime))
         if self.on_progress is not None:
             self.on_progress(Progress(k, self.n_steps, 1.0, planning=True))
         marked = time.monotonic()
@@ -229,7 +229,7 @@ class _Mission:
                 self.runtime.step(k)
                 self.compute_time_s += time.perf_counter() - began
                 self.agent_steps += int(self.runtime.team.active.sum())
-                self.writer.append(_tick(self.runtime, k))
+                self.writer.append(tick_after(self.runtime, k))
                 k += 1
                 self._report(k)
                 if time.monotonic() - marked >= MARK_INTERVAL_S:
@@ -254,7 +254,8 @@ class _Mission:
         self.on_progress(Progress(k, k if last else self.n_steps, float(self.runtime.believed_remaining.mean())))
 
 
-def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind]) -> TeamSetup:
+def team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind]) -> TeamSetup:
+    """Team of a scenario, ready to start."""
     kind = np.repeat(np.arange(len(kinds), dtype=np.int32), [k.n_agents for k in kinds])
     starts = start_positions(scenario, field, len(kind))
     return TeamSetup(
@@ -273,7 +274,8 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
     )
 
 
-def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
+def record_header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
+    """What stands above the record of a scenario."""
     agents = []
     for kind, n_steps, alpha in zip(setup.kind, setup.n_steps, setup.alpha, strict=True):
         model = setup.models[kind]
@@ -297,7 +299,8 @@ def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
     return tuple((float(x), float(y)) for x, y in ring)
 
 
-def _start_tick(runtime: Runtime) -> Tick:
+def start_tick(runtime: Runtime) -> Tick:
+    """A team before its first step."""
     team = runtime.team
     none = np.empty(0, np.int32)
     state = runtime.world.true_state(team.state)
@@ -316,7 +319,8 @@ def _start_tick(runtime: Runtime) -> Tick:
     )
 
 
-def _tick(runtime: Runtime, k: int) -> Tick:
+def tick_after(runtime: Runtime, k: int) -> Tick:
+    """A team after step k."""
     team, mail = runtime.team, runtime.mail
     n = int(mail.n[0])
     state = runtime.world.true_state(team.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from d2oc.geo.boundary import NamedRing, Outline, read_boundary, read_zones
 from d2oc.geo.frame import LocalFrame
 
-__all__ = ["LocalFrame"]
+__all__ = ["LocalFrame", "NamedRing", "Outline", "read_boundary", "read_zones"]

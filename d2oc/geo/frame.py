@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from d2oc.errors import FieldError, MissingExtraError
 if TYPE_CHECKING:
     from pyproj import Transformer
 
-__all__ = ["LocalFrame", "utm_of"]
+__all__ = ["LocalFrame", "transform", "utm_of"]
 
 NORTHERNMOST, SOUTHERNMOST = 84.0, -80.0
 """Where UTM ends. [deg]"""
@@ -45,7 +46,7 @@ class LocalFrame:
     def at(cls, longitude: float, latitude: float) -> LocalFrame:
         """Frame whose origin is a place on WGS 84. [deg]"""
         crs = utm_of(longitude, latitude)
-        easting, northing = _transformer("EPSG:4326", crs).transform(longitude, latitude)
+        ((easting, northing),) = transform([[longitude, latitude]], "EPSG:4326", crs)
         return cls(crs, float(easting), float(northing))
 
     @classmethod
@@ -63,13 +64,15 @@ class LocalFrame:
 
     def to_lon_lat(self, places: ArrayLike) -> Floats:
         """Longitudes and latitudes on WGS 84 of local places [m], shape (n, 2) both. [deg]"""
-        where = np.asarray(places, dtype=np.float64).reshape(-1, 2) + self.origin
-        return np.column_stack(_transformer(self.crs, "EPSG:4326").transform(*where.T))
+        return transform(self.to_utm(places), self.crs, "EPSG:4326")
 
     def to_local(self, places: ArrayLike, crs: str) -> Floats:
         """Local places of places in another system, east before north there too, shape (n, 2) both. [m]"""
-        where = np.asarray(places, dtype=np.float64).reshape(-1, 2)
-        return np.column_stack(_transformer(crs, self.crs).transform(*where.T)) - self.origin
+        return transform(places, crs, self.crs) - self.origin
+
+    def to_utm(self, places: ArrayLike) -> Floats:
+        """UTM coordinates of local places, shape (n, 2) both. [m]"""
+        return np.asarray(places, dtype=np.float64).reshape(-1, 2) + self.origin
 
     @property
     def origin(self) -> Floats:
@@ -100,8 +103,17 @@ def utm_of(longitude: float, latitude: float) -> str:
     return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"
 
 
+def transform(places: ArrayLike, source: str, target: str) -> Floats:
+    """Places of one coordinate system in another, shape (n, 2) both; infinite where there is no such place.
+
+    East stands before north on both sides, whatever order the systems themselves declare.
+    """
+    where = np.asarray(places, dtype=np.float64).reshape(-1, 2)
+    return np.column_stack(_transformer(source, target).transform(where[:, 0], where[:, 1]))
+
+
+@cache
 def _transformer(source: str, target: str) -> Transformer:
-    """Both sides take east before north, whatever order the systems themselves declare."""
     try:
         from pyproj import Transformer
     except ImportError:

@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 
 from d2oc.airframes.airframe import load_preset, preset_names, tank_capacity
-from d2oc.errors import FieldError
+from d2oc.errors import FieldError, MapFileError
 from d2oc.field import Field, ring_contains
 from d2oc.scenario.schema import (
     BaselineLaw,
@@ -28,6 +28,7 @@ from d2oc.scenario.schema import (
     VehicleTable,
 )
 
+RELATIVE = "a relative path starts at the folder of the scenario file"
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
@@ -79,20 +80,32 @@ def _field(scenario: Scenario) -> Iterator[str]:
                 "give field.width_m and field.height_m, or field.boundary_m"
             )
         return
+    missing_files = list(_field_files(table))
     sides = (table.width_m, table.height_m)
-    if table.boundary_m is not None and sides != (None, None):
+    if missing_files:
+        yield from missing_files
+    elif table.boundary_file is not None and (table.boundary_m is not None or sides != (None, None)):
+        yield "field.boundary_file stands beside boundary_m, width_m or height_m: give the field once"
+    elif table.boundary_m is not None and sides != (None, None):
         yield "field.boundary_m stands beside width_m or height_m: give either the polygon or the rectangle"
-    elif table.boundary_m is None and None in sides:
+    elif table.boundary_file is None and table.boundary_m is None and None in sides:
         missing = "width_m" if table.width_m is None else "height_m"
-        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m]"
+        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m], or boundary_file"
     else:
         try:
             field = Field.from_table(table)
-        except FieldError as error:
+        except (FieldError, MapFileError) as error:
             yield str(error)
         else:
             yield from _zones_elsewhere(table, field)
             yield from _starts(scenario, field)
+
+
+def _field_files(table: FieldTable) -> Iterator[str]:
+    for key in ("boundary_file", "no_fly_file", "no_spray_file"):
+        file = getattr(table, key)
+        if file is not None and (reason := _why_unreadable(file)) is not None:
+            yield f'field.{key} = "{_shortened(file)}" {reason}; {RELATIVE}'
 
 
 def _zones_elsewhere(table: FieldTable, field: Field) -> Iterator[str]:
@@ -132,8 +145,11 @@ def _density(scenario: Scenario) -> Iterator[str]:
     if file is None:
         return
     if (reason := _why_unreadable(file)) is not None:
-        text = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
-        yield f'density.file = "{text}" {reason}; a relative path starts at the folder of the scenario file'
+        yield f'density.file = "{_shortened(file)}" {reason}; {RELATIVE}'
+
+
+def _shortened(file: Path) -> str:
+    return str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
 
 
 def _why_unreadable(file: Path) -> str | None:

@@ -55,6 +55,8 @@ class FieldTable(Table):
     """Corners `[[x, y], ...]` of a polygon, instead of width and height. [m]"""
     boundary_file: Path | None = None
     """Shapefile, GeoPackage, GeoJSON or KML file with the polygon, instead; its holes are no-fly zones."""
+    boundary_part: Annotated[int, Field(ge=1)] | None = None
+    """Which polygon of `boundary_file` it is, if it holds several that do not touch; 1 is the largest."""
     origin_lon_lat_deg: tuple[Longitude, Latitude] | None = None
     """Longitude and latitude (WGS 84) of the local (0, 0); default: the south-west corner of `boundary_file`, in whole
     metres of UTM, or no place on the globe. [deg]"""
@@ -113,8 +115,9 @@ class PointsDensity(Table):
     """Column with the coordinate towards north."""
     value_column: str
     """Column with the count or severity; an empty cell is nodata, a zero is a zero."""
-    coordinates: Literal["local-m"]
-    """What the coordinates are: `local-m` is metres in a local frame, x east, y north."""
+    coordinates: Annotated[str, Field(pattern=r"^(local-m|lon-lat|EPSG:[0-9]{4,6})$")]
+    """What the coordinates are: `local-m` is metres in a local frame, x east, y north; `lon-lat` degrees of longitude
+    and latitude on WGS 84; `EPSG:n`, such as `EPSG:32633`, a coordinate system by its number."""
     nodata_value: Finite | None = None
     """A number in the value column that means "not observed"."""
     interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
@@ -124,6 +127,39 @@ class PointsDensity(Table):
     """Side of a map cell. [m]"""
     reach_m: Positive | None = None
     """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class VectorPointsDensity(Table):
+    """`[density] kind = "vector-points"`: counts at scouted places, from a file with a coordinate system."""
+
+    kind: Literal["vector-points"]
+    file: Path
+    """GeoJSON, GeoPackage, Shapefile or KML file with points; relative to the scenario file."""
+    value_column: str
+    """Attribute with the count or severity; empty is nodata, a zero is a zero."""
+    nodata_value: Finite | None = None
+    """A number that means "not observed"."""
+    interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
+    """As for `points`."""
+    cell_size_m: Positive = 5.0
+    """Side of a map cell. [m]"""
+    reach_m: Positive | None = None
+    """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class GeotiffDensity(Table):
+    """`[density] kind = "geotiff"`: a raster with a coordinate system (GeoTIFF, COG), turned to the local frame."""
+
+    kind: Literal["geotiff"]
+    file: Path
+    """GeoTIFF file in any coordinate system; relative to the scenario file."""
+    band: Annotated[int, Field(ge=1)] = 1
+    """Which band holds the severity."""
+    cell_size_m: Positive | None = None
+    """Side of a map cell, the mean of the pixels in it; default: a pixel, or more where the map would have more than a
+    million cells. [m]"""
+    nodata_value: Finite | None = None
+    """A number that means "not observed", besides what the file itself declares."""
 
 
 class ImageDensity(Table):
@@ -157,7 +193,13 @@ class ArrayDensity(Table):
 
 
 DensityTable = Annotated[
-    UniformDensity | MixtureDensity | PointsDensity | ImageDensity | ArrayDensity,
+    UniformDensity
+    | MixtureDensity
+    | PointsDensity
+    | VectorPointsDensity
+    | GeotiffDensity
+    | ImageDensity
+    | ArrayDensity,
     Field(discriminator="kind"),
 ]
 
@@ -263,6 +305,8 @@ class ControlTable(Table):
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
     """Law `mission-plan`: tours that plans begin from."""
+    plan_early_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Law `mission-plan`: share of the time for a first quick pass over the whole map; 0 plans for the end only."""
     limits: Literal["clamped", "optimised"] = "clamped"
     """`clamped`: the vehicle cuts what the law asks for, zones are not steered around; `optimised`: commands are
     optimal within the vehicle's limits, keep out of zones and inside the field, and always leave a way to stop."""

@@ -133,6 +133,8 @@ def _allowed(path: Path, items: Sequence[Mapping[str, Any]], value: Any) -> str:
             return "text of at least one character"
         case "string_too_long":
             return f"text of at most {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return '"local-m", "lon-lat" or a coordinate system such as "EPSG:32633"'
         case "literal_error":
             return _choices(value, _literals(context["expected"]))
         case "model_type" | "model_attributes_type" | "dict_type" if isinstance(value, list):
