@@ -22,7 +22,7 @@ from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
 from d2oc.runtime.inline import TeamSetup, locate_all, team_arrays
 from d2oc.spray.deposit import touched_space
-from d2oc.spray.division import Worker, ends_of
+from d2oc.spray.division import Route, Worker, divide, ends_of
 from d2oc.spray.dose import DoseResponse
 from d2oc.spray.logistics import Drone, Stations
 from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, new_consumed, spray
@@ -34,8 +34,10 @@ from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
 
-ARRIVED_M = 0.2
+ARRIVED_M = 0.5
 """A place is reached within this. [m]"""
+SLOW_M_S = 1.0
+"""And at most at this speed. [m/s]"""
 HOP_M = 40.0
 """A hop to the next pass up to this is part of the mission, a longer one is transit. [m]"""
 BRAKING_SHARE = 0.85
@@ -46,8 +48,10 @@ WORTH_HELPING_S = 60.0
 """Who is done helps who still needs longer than this. [s]"""
 TOUCH_UPS = 2
 """Times that a team goes out again for what was missed."""
-MISSED_SHARE = 0.02
+MISSED_SHARE = 0.03
 """What may be missed, as far as the team knows, before it goes out again."""
+SWEPT_SHARE = 0.01
+"""A guide is done when less than this share of the litres owed is left."""
 WORTH_TOUCHING_UP = 0.01
 """Litres for which a team goes out again, as a share of what was owed at first."""
 SPARE_LOAD = 1.1
@@ -339,35 +343,52 @@ class FarmRuntime:
         )
 
     def _look_for_news(self, k: int) -> None:
-        """Plan anew when one is lost or done before the others, or when all are done and something is missed."""
+        """Share out anew when one is lost or done before the others; plan anew when all are done and much is missed."""
         if self._method != "d2oc":
             self._take_over_lost()
             return
-        if k * self._dt - self._replanned < NEWS_INTERVAL_S:
-            return
         here = [d for d in self.drones if d.phase != Phase.LOST]
-        if not here or self._out_of_liquid:
+        if k * self._dt - self._replanned < NEWS_INTERVAL_S or not here or self._out_of_liquid:
             return
         left = np.array([self._time_left(d) for d in here])
         idle = [not d.route for d in here]
         if self._lost_news or (any(idle) and left.max() > WORTH_HELPING_S):
-            self._replan(k, here)
+            self._share_out(here)
         elif all(idle) and self._touch_ups < TOUCH_UPS and self._believed_missed() > MISSED_SHARE:
             self._touch_ups += 1
-            self._replan(k, here, least=WORTH_TOUCHING_UP * self._owed)
-
-    def _replan(self, k: int, here: list[Drone], least: float = 0.0) -> None:
-        """Plan what is still owed, if that is at least so much. [L]"""
+            self._plan_owed(here)
+        else:
+            return
         self._replanned = k * self._dt
         self._lost_news = False
-        plan = self._by_density([self._worker(d) for d in here])
-        if plan.litres < least:
-            return
-        self.plan = plan
-        self._give_out(self.plan, here)
         for drone in here:
             if drone.route and drone.phase == Phase.RETURN and self._can_go_on(drone):
-                drone.phase = Phase.TRANSIT
+                drone.phase, drone.way = Phase.TRANSIT, []
+
+    def _share_out(self, here: list[Drone]) -> None:
+        """Divide the segments that are left anew; what a drone is flying stays with it."""
+        under_way: list[Route] = []
+        pool = []
+        for drone in self.drones:
+            if drone.phase == Phase.LOST:
+                self._cut_leg(drone)
+            own = drone.route[:1] if drone.on_pass and drone.phase != Phase.LOST else []
+            pool += [leg.segment for leg in drone.route[len(own) :]]
+            drone.route = []
+            if drone.phase != Phase.LOST:
+                under_way.append(own)
+        routes = divide(self.plan.lines, pool, [self._worker(d) for d in here], -self.task.shift)
+        for drone, own, route in zip(here, under_way, routes, strict=True):
+            drone.route = [*own, *route]
+            if not own and drone.phase != Phase.RETURN:
+                drone.way = []
+
+    def _plan_owed(self, here: list[Drone]) -> None:
+        """Plan what is still owed, if it is worth it."""
+        plan = self._by_density([self._worker(d) for d in here])
+        if plan.litres >= WORTH_TOUCHING_UP * self._owed:
+            self.plan = plan
+            self._give_out(plan, here)
 
     def _take_over_lost(self) -> None:
         """A lawnmower: the others take what a lost one has left, strip after strip."""
@@ -504,7 +525,7 @@ class FarmRuntime:
         place, velocity = self._place(drone)
         while drone.way:
             goal = drone.way[0]
-            if math.hypot(*(goal - place)) > ARRIVED_M or math.hypot(*velocity) > 0.5:
+            if math.hypot(*(goal - place)) > ARRIVED_M or math.hypot(*velocity) > SLOW_M_S:
                 self._fly_along(drone, place, goal, speed)
                 return False
             drone.way.pop(0)
@@ -524,7 +545,7 @@ class FarmRuntime:
         left = (float(end[0]) - place[0]) * ux + (float(end[1]) - place[1]) * uy
         off = (place[0] - float(end[0])) * -uy + (place[1] - float(end[1])) * ux
         along = velocity[0] * ux + velocity[1] * uy
-        if left < ARRIVED_M and abs(along) < 0.5:
+        if left < ARRIVED_M and abs(along) < SLOW_M_S:
             return True
         brake, dt = BRAKING_SHARE * drone.pace.acceleration, self._dt
         room = left - along * dt / 2.0
@@ -554,7 +575,7 @@ class FarmRuntime:
             self._visits[:] = np.where(out, self._alpha, 0.0)
             self._guide.steer(k, self.team)
             self.team.input[~out], self.team.goal[~out] = own[0][~out], own[1][~out]
-        self._swept = 1.0 - self._served_share < MISSED_SHARE
+        self._swept = 1.0 - self._served_share < SWEPT_SHARE
 
     def _enter(self, drone: Drone) -> None:
         """Fly to the nearest sample; there the guide takes over."""
