@@ -155,7 +155,7 @@ def _simulate(
     density, field = build_density(scenario.density, scenario.field)
     if scenario.spray is not None:
         farm = farm_mission(scenario, density, field, team_kinds(scenario))
-        return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, began)
+        return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, watch, began)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     kinds = team_kinds(scenario)
     setup = team_setup(scenario, field, samples, kinds)
@@ -192,6 +192,7 @@ def _fly_farm(
     folder: Path | None,
     overwrite: bool,
     on_progress: Callable[[Progress], None] | None,
+    watch: Watch | None,
     began: float,
 ) -> Record:
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
@@ -199,7 +200,8 @@ def _fly_farm(
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)
-    mission = _Mission(farm.runtime, writer, header.n_steps, on_progress)
+    on_tick = watch(header, farm.samples.points, farm.samples.weights) if watch is not None else None
+    mission = _Mission(farm.runtime, writer, header.n_steps, on_progress, on_tick)
     complete = mission.fly()
     timing = {
         "wall_time_s": time.perf_counter() - began,
@@ -363,7 +365,7 @@ def tick_after(runtime: Runtime, k: int) -> Tick:
 
 def _telemetry(runtime: Runtime) -> Mapping[str, Floats]:
     """What the world keeps besides, and what a spraying mission keeps."""
-    own = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
+    own: Mapping[str, Floats] = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
     return {**runtime.world.telemetry(), **own}
 
 

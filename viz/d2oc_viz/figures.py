@@ -276,7 +276,7 @@ def _moments(record: Record) -> NDArray[np.int64]:
 def draw_dose(record: Record) -> Any:
     """Target, deposit and their difference over the raster of a farm mission."""
     cells = _cells(record)
-    raster: Mapping[str, Any] = record.header.raster  # type: ignore[attr-defined]
+    raster: Mapping[str, Any] = record.header.raster or {}
     shape = raster["n_rows"], raster["n_columns"]
     x = raster["origin_x_m"] + raster["cell_m"] * np.arange(shape[1] + 1)
     y = raster["origin_y_m"] + raster["cell_m"] * np.arange(shape[0] + 1)
