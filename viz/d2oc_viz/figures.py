@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -275,8 +275,8 @@ def _moments(record: Record) -> NDArray[np.int64]:
 
 def draw_dose(record: Record) -> Any:
     """Target, deposit and their difference over the raster of a farm mission."""
-    cells = _cells(record)
-    raster: Mapping[str, Any] = record.header.raster or {}
+    cells = record.cells
+    raster = record.header.raster or {}
     shape = raster["n_rows"], raster["n_columns"]
     x = raster["origin_x_m"] + raster["cell_m"] * np.arange(shape[1] + 1)
     y = raster["origin_y_m"] + raster["cell_m"] * np.arange(shape[0] + 1)
@@ -301,12 +301,8 @@ def draw_dose(record: Record) -> Any:
     return figure
 
 
-def _cells(record: Record) -> dict[str, Floats]:
-    return dict(getattr(record, "cells", None) or {})
-
-
 def _has_raster(record: Record) -> bool:
-    return bool(getattr(record.header, "raster", None)) and bool(_cells(record))
+    return bool(record.header.raster) and bool(record.cells)
 
 
 def _tank_column(record: Record) -> str:

@@ -116,7 +116,7 @@ def frame(axes: Any, record: Record) -> None:
     axes.plot(*boundary.T, color="black", lw=0.9)
     for colour, zones in (
         (ZONE_COLOUR, record.header.no_fly_zones_m),
-        (NO_SPRAY_COLOUR, getattr(record.header, "no_spray_zones_m", ())),
+        (NO_SPRAY_COLOUR, record.header.no_spray_zones_m),
     ):
         for zone in zones:
             axes.fill(*np.array(zone).T, facecolor=(*_rgb(colour), 0.12), edgecolor=colour, hatch="////", lw=0.9)
