@@ -12,7 +12,7 @@ from d2oc.errors import MissingExtraError
 from d2oc.geo import LocalFrame
 from d2oc.geo.inspect import FileReport
 from d2oc.geo.raster import outline_of_raster, raster_info, read_map
-from d2oc_viz.coverage import STYLE
+from d2oc_viz.drawing import STYLE
 
 CELLS_ACROSS = 300
 
