@@ -150,6 +150,11 @@ def _prepared(scenario: Scenario) -> tuple[TeamSetup, RecordHeader]:
             f'{scenario.name}: world.kind = "{scenario.world.kind}" has one world for all, '
             'but agents in processes of their own each move their own vehicle; it must be "ideal"'
         )
+    if scenario.spray is not None:
+        raise RuntimeUnavailableError(
+            f"{scenario.name}: a spraying mission ([spray]) is planned for the whole team; "
+            "agents in processes of their own do not fly it yet"
+        )
     density, field = build_density(scenario.density, scenario.field)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     setup = team_setup(scenario, field, samples, team_kinds(scenario))
