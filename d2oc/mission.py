@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
+from d2oc.arrays import Floats
 from d2oc.density import SampleSet, build_density, sample_density
 from d2oc.field import Field
 from d2oc.laws import team_law
@@ -28,6 +29,8 @@ from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
 from d2oc.runtime.inline import TeamSetup, positions
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
+from d2oc.spray.build import FarmMission, farm_mission
+from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
 from d2oc.worlds import build_world
@@ -139,10 +142,13 @@ def _simulate(
 ) -> Record:
     began = time.perf_counter()
     density, field = build_density(scenario.density, scenario.field)
+    if scenario.spray is not None:
+        farm = farm_mission(scenario, density, field, team_kinds(scenario))
+        return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, began)
     samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
     kinds = team_kinds(scenario)
-    setup = _team_setup(scenario, field, samples, kinds)
-    header = _header(scenario, field, samples, setup)
+    setup = team_setup(scenario, field, samples, kinds)
+    header = record_header(scenario, field, samples, setup)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
@@ -167,6 +173,31 @@ def _simulate(
     return writer.finish("complete" if complete else "interrupted", timing)
 
 
+def _fly_farm(
+    scenario: Scenario,
+    field: Field,
+    farm: FarmMission,
+    folder: Path | None,
+    overwrite: bool,
+    on_progress: Callable[[Progress], None] | None,
+    began: float,
+) -> Record:
+    """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
+    header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
+    if folder is not None and overwrite:
+        remove_record(folder)
+    writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)
+    mission = _Mission(farm.runtime, writer, header.n_steps, on_progress)
+    complete = mission.fly()
+    timing = {
+        "wall_time_s": time.perf_counter() - began,
+        "compute_time_s": mission.compute_time_s,
+        "agent_steps": float(mission.agent_steps),
+        "memory_bytes": float(farm.runtime.memory_bytes),
+    }
+    return writer.finish("complete" if complete else "interrupted", timing, farm.cells())
+
+
 class _Mission:
     """Steps a team to the end of its mission and records every step."""
 
@@ -188,7 +219,7 @@ class _Mission:
     def fly(self, k: int = 0) -> bool:
         """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
         if k == 0:
-            self.writer.append(_start_tick(self.runtime))
+            self.writer.append(start_tick(self.runtime))
         if self.on_progress is not None:
             self.on_progress(Progress(k, self.n_steps, 1.0, planning=True))
         marked = time.monotonic()
@@ -198,7 +229,7 @@ class _Mission:
                 self.runtime.step(k)
                 self.compute_time_s += time.perf_counter() - began
                 self.agent_steps += int(self.runtime.team.active.sum())
-                self.writer.append(_tick(self.runtime, k))
+                self.writer.append(tick_after(self.runtime, k))
                 k += 1
                 self._report(k)
                 if time.monotonic() - marked >= MARK_INTERVAL_S:
@@ -223,7 +254,8 @@ class _Mission:
         self.on_progress(Progress(k, k if last else self.n_steps, float(self.runtime.believed_remaining.mean())))
 
 
-def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind]) -> TeamSetup:
+def team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind]) -> TeamSetup:
+    """Team of a scenario, ready to start."""
     kind = np.repeat(np.arange(len(kinds), dtype=np.int32), [k.n_agents for k in kinds])
     starts = start_positions(scenario, field, len(kind))
     return TeamSetup(
@@ -242,7 +274,8 @@ def _team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Seq
     )
 
 
-def _header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
+def record_header(scenario: Scenario, field: Field, samples: SampleSet, setup: TeamSetup) -> RecordHeader:
+    """What stands above the record of a scenario."""
     agents = []
     for kind, n_steps, alpha in zip(setup.kind, setup.n_steps, setup.alpha, strict=True):
         model = setup.models[kind]
@@ -266,7 +299,8 @@ def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
     return tuple((float(x), float(y)) for x, y in ring)
 
 
-def _start_tick(runtime: Runtime) -> Tick:
+def start_tick(runtime: Runtime) -> Tick:
+    """A team before its first step."""
     team = runtime.team
     none = np.empty(0, np.int32)
     state = runtime.world.true_state(team.state)
@@ -281,11 +315,12 @@ def _start_tick(runtime: Runtime) -> Tick:
         active=np.zeros_like(team.active),
         consumption=(none, none, np.empty(0)),
         messages=(none, none, none, none),
-        telemetry=runtime.world.telemetry(),
+        telemetry=_telemetry(runtime),
     )
 
 
-def _tick(runtime: Runtime, k: int) -> Tick:
+def tick_after(runtime: Runtime, k: int) -> Tick:
+    """A team after step k."""
     team, mail = runtime.team, runtime.mail
     n = int(mail.n[0])
     state = runtime.world.true_state(team.state)
@@ -303,8 +338,14 @@ def _tick(runtime: Runtime, k: int) -> Tick:
             mail.sender[:n].copy(), mail.receiver[:n].copy(), mail.entries[:n].copy(), mail.bytes[:n].copy(),
         ),
         events=runtime.events,
-        telemetry=runtime.world.telemetry(),
+        telemetry=_telemetry(runtime),
     )  # fmt: skip
+
+
+def _telemetry(runtime: Runtime) -> Mapping[str, Floats]:
+    """What the world keeps besides, and what a spraying mission keeps."""
+    own = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
+    return {**runtime.world.telemetry(), **own}
 
 
 def _states(runtime: Runtime, state: np.ndarray) -> np.ndarray:

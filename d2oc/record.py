@@ -47,11 +47,12 @@ NEEDED_COLUMNS = {
 }
 """Columns that every table has; the trajectory has states, inputs and goals besides."""
 
-NO_PLAN, UNPROVEN, DRIFTED = 1, 2, 3
+NO_PLAN, UNPROVEN, DRIFTED, UNHEARD = 1, 2, 3, 4
 EVENT_CODES = {
     NO_PLAN: "no plan: the optimisation found no command within the limits",
     UNPROVEN: "unproven: no part of the plan, followed by braking, kept all distances",
     DRIFTED: "drifted: the agent was not where it should have been, so it braked from where it was",
+    UNHEARD: "unheard: a message of another agent was lost, so it flew on along the way proven before",
 }
 """What may happen to an agent in a step; after the first two it flew on along the way proven before, to rest."""
 
@@ -260,6 +261,8 @@ class RecordWriter:
         What flies the team.
     parts_kept : int, optional
         Go on with the run that stands in the folder after so many of its parts; younger ones are deleted.
+    part : (int, int), optional
+        This record holds the rows of one agent only: its number, and the size of its team.
 
     Raises
     ------
@@ -277,6 +280,7 @@ class RecordWriter:
         clock: Callable[[], float] = time.monotonic,
         runtime: str = "inline",
         parts_kept: int | None = None,
+        part: tuple[int, int] | None = None,
     ) -> None:
         self._out = out
         self._header = header
@@ -287,12 +291,12 @@ class RecordWriter:
         self._parts: list[dict[str, Columns]] = []
         self._n_parts = 0
         self._flushed = -np.inf
-        self._provenance = {**_provenance(), "runtime": runtime}
+        self._provenance = {**_provenance(), "runtime": runtime} | ({} if part is None else {"part": part})
         if out is not None and parts_kept is not None:
             self._n_parts = parts_kept
             _forget_parts(out, parts_kept)
         elif out is not None:
-            self._open(out)
+            _open(out, header, scenario_toml, self._provenance, self._samples)
 
     def append(self, tick: Tick) -> None:
         """Add one tick; on disk at the latest half a second later."""
@@ -357,17 +361,35 @@ class RecordWriter:
         shutil.rmtree(self._out / "parts")
         return load_record(self._out)
 
-    def _open(self, out: Path) -> None:
-        if (out / "run.json").exists():
-            raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
-        try:
-            (out / "parts").mkdir(parents=True, exist_ok=True)
-            _write_text(out / "scenario.toml", self._scenario_toml)
-            _write_text(out / "provenance.json", _json(self._provenance))
-            write_columns(out / "samples.parquet", self._samples)
-            _write_text(out / "run.json", header_json(self._header, "running"))
-        except OSError as error:
-            raise RecordError(f"{out}: cannot be written ({error.strerror})") from None
+
+def write_record(path: Path, record: Record) -> Record:
+    """Write a whole record into a run folder, and read it from there.
+
+    Raises
+    ------
+    RecordError
+        If the folder cannot be written or holds a record already.
+    """
+    _open(path, record.header, record.scenario_toml, record.provenance, record.samples)
+    for name in TABLES:
+        write_columns(path / f"{name}.parquet", getattr(record, name))
+    _write_text(path / "run.json", header_json(record.header, record.status))
+    shutil.rmtree(path / "parts")
+    return load_record(path)
+
+
+def _open(out: Path, header: RecordHeader, scenario_toml: str, provenance: Mapping[str, Any], samples: Columns) -> None:
+    """Begin a run folder."""
+    if (out / "run.json").exists():
+        raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
+    try:
+        (out / "parts").mkdir(parents=True, exist_ok=True)
+        _write_text(out / "scenario.toml", scenario_toml)
+        _write_text(out / "provenance.json", _json(provenance))
+        write_columns(out / "samples.parquet", samples)
+        _write_text(out / "run.json", header_json(header, "running"))
+    except OSError as error:
+        raise RecordError(f"{out}: cannot be written ({error.strerror})") from None
 
 
 def load_record(path: str | Path) -> Record:
@@ -450,7 +472,15 @@ def remove_record(path: Path) -> None:
     """Delete the record in a run folder, and nothing else that stands there."""
     if not (path / "run.json").exists():
         return
-    for name in ("run.json", "scenario.toml", "provenance.json", "summary.json", "coverage.png"):
+    for name in (
+        "run.json",
+        "scenario.toml",
+        "provenance.json",
+        "summary.json",
+        "coverage.png",
+        "report.html",
+        "replay.html",
+    ):
         (path / name).unlink(missing_ok=True)
     for name in ("samples", *TABLES, "cells"):
         (path / f"{name}.parquet").unlink(missing_ok=True)

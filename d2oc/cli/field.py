@@ -103,7 +103,7 @@ def _draw(reports: list[FileReport], path: Path | None) -> Path | None:
     if not usable:
         return None
     try:
-        from d2oc_viz.maps import draw_map_files
+        from d2oc_viz.map_files import draw_map_files
 
         return draw_map_files(usable, path or Path("field-check.png"))
     except MissingExtraError:

@@ -75,7 +75,7 @@ def run(
         folder = out or _run_folder(loaded)
         with mission_progress(loaded.name, silent=quiet or as_json) as on_progress:
             record = simulate(loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress)
-    summary = _summarise_into(folder, record)
+    summary = summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:
         print_json(summary)
@@ -97,7 +97,8 @@ def _run_folder(scenario: Scenario) -> Path:
     return folder
 
 
-def _summarise_into(folder: Path, record: Record) -> dict[str, Any]:
+def summarise_into(folder: Path, record: Record) -> dict[str, Any]:
+    """Write summary.json."""
     summary = record.summary()
     (folder / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return summary

@@ -30,12 +30,20 @@ def _baseline(title: str, knows: str, law: str, *more: str) -> Method:
     return Method(title, knows, (f"control.law={law}", "mission.order=parallel", *more))
 
 
-def _loop(title: str, law: str, order: str, assignment: str) -> Method:
-    return Method(title, LOCAL, (f"control.law={law}", f"mission.order={order}", f"assignment.method={assignment}"))
+def _loop(title: str, law: str, order: str, assignment: str, *more: str) -> Method:
+    loop = (f"control.law={law}", f"mission.order={order}", f"assignment.method={assignment}")
+    return Method(title, LOCAL, (*loop, *more))
 
 
 METHODS: dict[str, Method] = {
     "mission-plan": _loop("transport plan of the whole mission", "mission-plan", "parallel", "none"),
+    "mission-plan-early": _loop(
+        "the same, after a first pass in a tenth of the time",
+        "mission-plan",
+        "parallel",
+        "none",
+        "control.plan_early_share=0.1",
+    ),
     "d2oc-cells": _loop("this loop, each agent in its cell", "closed-form", "parallel", "semi-discrete"),
     "d2oc": _loop("this loop, in parallel", "closed-form", "parallel", "none"),
     "official": _loop("the published loop", "closed-form", "sequential", "none"),
