@@ -10,8 +10,8 @@
     ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
-    ├── ExportError           a record that cannot be written in a format
     ├── BusError              an address, a certificate or an agent on the network
+    ├── ExportError           a record that cannot be written in a format
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     └── MissingExtraError     an optional package that is not installed
 """
@@ -66,12 +66,12 @@ class RecordError(D2ocError):
     """A run folder or a reference case cannot be read."""
 
 
-class ExportError(D2ocError):
-    """A record cannot be written in a format."""
-
-
 class BusError(D2ocError):
     """An address, a certificate or an agent that the network bus cannot work with."""
+
+
+class ExportError(D2ocError):
+    """A record cannot be written in a format."""
 
 
 class RuntimeUnavailableError(D2ocError):

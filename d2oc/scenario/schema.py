@@ -550,6 +550,8 @@ class SprayTable(Table):
     """Time constant of the pumps. [s]"""
     drift_s: NotNegative = 0.45
     """Droplets are carried by the wind for so long. [s]"""
+    unseen_gust_share: Share = 0.3
+    """Share of a gust that a drone does not see by how it has to lean; the rest it flies against."""
     evaporated_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
     """Share of the liquid that never arrives."""
     cell_m: Annotated[float, Field(ge=0.2, le=20)] = 1.0

@@ -3,7 +3,7 @@ r"""Where sprayed liquid comes down: a Gaussian footprint across the swath, laid
 The dose on the ground is :math:`D(x) = \int q(t) K(x - p(t) - \delta) dt` with the flow q, the place p of the drone,
 its drift :math:`\delta` (wind times the time that droplets are carried) and the footprint K: Gaussian with
 :math:`\sigma_c` across and :math:`\sigma_l` along the way, cut at `CUT` standard deviations. The weights of the
-cells of one piece of way are scaled to sum 1, so that the litres laid are the litres that left the nozzles, to rounding.
+cells of one piece of way are scaled to sum 1, so that the litres laid are the litres that left the nozzles.
 
 Parallel passes at the spacing S give a deposit whose coefficient of variation is :math:`\sqrt 2 \exp(-2 \pi^2
 \sigma_c^2 / S^2)`, the first harmonic of a comb of Gaussians. The swath is the spacing :math:`S = 2.5\,\sigma_c`, CV
@@ -106,10 +106,10 @@ def touch(
     reach_c, reach_l = CUT * footprint.across, half + CUT * footprint.along
     extent_x = abs(cos) * reach_l + abs(sin) * reach_c
     extent_y = abs(sin) * reach_l + abs(cos) * reach_c
-    first_column = int(math.floor((x - extent_x - grid.x) / grid.cell))
-    last_column = int(math.floor((x + extent_x - grid.x) / grid.cell))
-    first_row = int(math.floor((y - extent_y - grid.y) / grid.cell))
-    last_row = int(math.floor((y + extent_y - grid.y) / grid.cell))
+    first_column = math.floor((x - extent_x - grid.x) / grid.cell)
+    last_column = math.floor((x + extent_x - grid.x) / grid.cell)
+    first_row = math.floor((y - extent_y - grid.y) / grid.cell)
+    last_row = math.floor((y + extent_y - grid.y) / grid.cell)
     root = math.sqrt(0.5)
     h = max(half, 1e-3 * footprint.along)
     n, total = 0, 0.0

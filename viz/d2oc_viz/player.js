@@ -832,12 +832,14 @@
     let player;
     let begun; // settles once the head is read: frames that come meanwhile wait
     source.addEventListener("begin", (event) => {
-      if (player) return; // the connection was made anew
+      if (begun) location.reload(); // the connection was made anew, and all is told again
       begun = beginLive(section, JSON.parse(event.data)).then((made) => { player = made; });
     });
     source.addEventListener("frames", async (event) => {
       await begun;
-      for (const frame of JSON.parse(event.data)) takeFrame(player.flight, frame);
+      const { taken, frames } = JSON.parse(event.data);
+      player.flight.appendTaken(taken);
+      for (const frame of frames) takeFrame(player.flight, frame);
       showLive(player);
     });
     source.addEventListener("end", async (event) => {
@@ -857,17 +859,17 @@
     const flight = new Flight(content.head);
     await readSamples(flight, async (name) => unpack(content.streams[name]));
     const player = new Player(section, flight);
+    section.player = player;
     player.live = true;
-    player.following = true;
+    player.part("speed").value = 1;
     player.play();
     document.title = `${content.head.name}, live`;
-    document.querySelectorAll(".mission-name").forEach((element) => { element.textContent = content.head.name; });
+    for (const element of document.querySelectorAll(".mission-name, .panel h3:first-child")) element.textContent = content.head.name;
     return player;
   }
 
   function takeFrame(flight, frame) {
     if (flight.nFrames && frame.tick <= flight.tick.array[flight.nFrames - 1]) return; // known from before
-    flight.appendTaken(frame.taken);
     flight.append(frame, new Float32Array(bytesOf(frame.columns).buffer));
   }
 
