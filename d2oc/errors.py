@@ -11,6 +11,7 @@
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
     ├── BusError              an address, a certificate or an agent on the network
+    ├── ExportError           a record that cannot be written in a format
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     └── MissingExtraError     an optional package that is not installed
 """
@@ -21,6 +22,7 @@ __all__ = [
     "BusError",
     "D2ocError",
     "DensityError",
+    "ExportError",
     "FieldError",
     "MapFileError",
     "MissingExtraError",
@@ -66,6 +68,10 @@ class RecordError(D2ocError):
 
 class BusError(D2ocError):
     """An address, a certificate or an agent that the network bus cannot work with."""
+
+
+class ExportError(D2ocError):
+    """A record cannot be written in a format."""
 
 
 class RuntimeUnavailableError(D2ocError):

@@ -43,6 +43,7 @@ NEEDED_COLUMNS = {
     "consumption": ("tick", "agent", "sample", "amount"),
     "messages": ("tick", "sender", "receiver", "entries", "bytes"),
     "events": ("tick", "agent", "code"),
+    "cells": ("x_m", "y_m", "target_l_ha", "maximum_l_ha", "deposit_l_ha"),
 }
 """Columns that every table has; the trajectory has states, inputs and goals besides."""
 
@@ -92,6 +93,9 @@ class RecordHeader:
     """Corners of the zones that are flown over but not treated, local ENU. [m]"""
     georeference: Mapping[str, Any] | None = None
     """Where the local frame is: `crs`, `origin_easting_m`, `origin_northing_m`; None for a field without a place."""
+    raster: Mapping[str, Any] | None = None
+    """Grid of the table `cells` of a spraying mission: `n_rows`, `n_columns`, `cell_m`, `origin_x_m`, `origin_y_m`
+    (lower left corner; row 0 is the south); None for a mission that sprays nothing."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -195,6 +199,11 @@ class Record:
         return self._table("events")
 
     @property
+    def cells(self) -> Columns:
+        """One row a raster cell of a spraying mission, row by row from the south; without columns for any other."""
+        return self._table("cells") if "cells" in self._tables else {}
+
+    @property
     def n_ticks(self) -> int:
         """Ticks recorded, the start included."""
         tick = self.trajectory["tick"]
@@ -211,7 +220,7 @@ class Record:
         content = hashlib.sha256()
         content.update(header_json(self.header).encode())
         content.update(self.scenario_toml.encode())
-        for name in ("samples", *TABLES):
+        for name in ("samples", *TABLES, *(["cells"] if self.cells else [])):
             if name == "events" and not len(self.events["tick"]):
                 continue  # records from before there were events keep their digest
             for column, values in sorted(self._table(name).items()):
@@ -319,7 +328,7 @@ class RecordWriter:
         unfinished.write_bytes(head + memory)
         unfinished.replace(path)
 
-    def finish(self, status: Status, timing: Mapping[str, float]) -> Record:
+    def finish(self, status: Status, timing: Mapping[str, float], cells: Columns | None = None) -> Record:
         """Merge the parts into the final tables.
 
         Parameters
@@ -328,6 +337,8 @@ class RecordWriter:
             How the mission ended.
         timing : mapping
             Wall and compute times, kept apart from what is deterministic.
+        cells : dict of ndarray, optional
+            Raster of a spraying mission.
 
         Returns
         -------
@@ -338,9 +349,13 @@ class RecordWriter:
         if self._out is None:
             tables = {name: _merge([part[name] for part in self._parts], name) for name in TABLES}
             tables["samples"] = self._samples
+            if cells is not None:
+                tables["cells"] = cells
             return Record(self._header, status, self._scenario_toml, tables, self._provenance)
         for name in TABLES:
             write_columns(self._out / f"{name}.parquet", _read_parts(self._out, name, self._n_parts))
+        if cells is not None:
+            write_columns(self._out / "cells.parquet", cells)
         _write_text(self._out / "provenance.json", _json(self._provenance))
         _write_text(self._out / "run.json", header_json(self._header, status))
         shutil.rmtree(self._out / "parts")
@@ -403,6 +418,8 @@ def load_record(path: str | Path) -> Record:
     else:
         for name in TABLES:
             tables[name] = _reader(folder / f"{name}.parquet", name)
+        if header.raster is not None:
+            tables["cells"] = _reader(folder / "cells.parquet", "cells")
     scenario = _read_text(folder / "scenario.toml")
     record = Record(header, status, scenario, tables, _read_provenance(folder, problems), folder)
     record.problems = problems
@@ -455,9 +472,17 @@ def remove_record(path: Path) -> None:
     """Delete the record in a run folder, and nothing else that stands there."""
     if not (path / "run.json").exists():
         return
-    for name in ("run.json", "scenario.toml", "provenance.json", "summary.json", "coverage.png"):
+    for name in (
+        "run.json",
+        "scenario.toml",
+        "provenance.json",
+        "summary.json",
+        "coverage.png",
+        "report.html",
+        "replay.html",
+    ):
         (path / name).unlink(missing_ok=True)
-    for name in ("samples", *TABLES):
+    for name in ("samples", *TABLES, "cells"):
         (path / f"{name}.parquet").unlink(missing_ok=True)
     shutil.rmtree(path / "parts", ignore_errors=True)
 
@@ -465,7 +490,11 @@ def remove_record(path: Path) -> None:
 def header_json(header: RecordHeader, status: Status | None = None) -> str:
     """Text of run.json."""
     content = asdict(header)
-    for name in ("no_spray_zones_m", "georeference"):  # records from before there were these keep their digest
+    for name in (
+        "no_spray_zones_m",
+        "georeference",
+        "raster",
+    ):  # records from before there were these keep their digest
         if not content[name]:
             del content[name]
     if status is not None:

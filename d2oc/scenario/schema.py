@@ -502,6 +502,105 @@ class WorldTable(Table):
     """Sensors, where the world is `bullet`."""
 
 
+class DoseTable(Table):
+    """`[dose]`: how much a severity needs."""
+
+    kind: Literal["threshold", "steps", "response"] = "threshold"
+    """`threshold`: one rate where the severity is above the threshold; `steps`: a rate for each severity; `response`:
+    the dose response inverted, so that no more than `tolerated` is left."""
+    threshold: NotNegative = 0.0
+    """Severity up to which nothing is treated, in the unit of the map (of counts: counts in its cells); of a mixture
+    the share of its peak."""
+    rate_l_ha: Positive = 15.0
+    """Rate of `threshold`; of every kind the rate of uniform spraying, unless the map needs more. [L/ha]"""
+    steps: tuple[tuple[NotNegative, NotNegative], ...] = ()
+    """Pairs of severity and rate: from this severity on, this rate (`steps`). [L/ha]"""
+    ed50_l_ha: Positive | None = None
+    """Dose that half of the plants or insects survive, of the log-logistic curve; default: survivors are unknown.
+    [L/ha]"""
+    slope: Positive = 3.0
+    """Slope b of that curve."""
+    untreated_survival: Share = 1.0
+    """Survival without dose, d."""
+    least_survival: Share = 0.0
+    """Survival at any dose, c."""
+    tolerated: Positive | None = None
+    """Severity that may be left (`response`)."""
+    minimum_l_ha: NotNegative = 0.0
+    """Smallest rate on the label; less is raised to it. [L/ha]"""
+    maximum_l_ha: Positive = 30.0
+    """Largest rate on the label: no place may get more, all passes together. [L/ha]"""
+    effective_share: Share = 0.8
+    """A place with less than this share of its target dose counts as missed."""
+    dilation_m: NotNegative = 0.0
+    """Patches are made wider by this, for errors of position and pump. [m]"""
+    minimum_patch_m2: NotNegative = 0.0
+    """Smaller patches are left out. [m2]"""
+
+
+class SprayTable(Table):
+    """`[spray]`: what sprays, and how; a scenario with this table is a spraying mission (docs/farm.md)."""
+
+    method: Literal["d2oc", "prescription", "uniform", "smc", "hedac"] = "d2oc"
+    """Who decides where to fly and spray; all but the first are what `d2oc compare` compares with."""
+    speed_m_s: Positive = 6.0
+    """Working speed on a pass; between passes the vehicle's own limit holds. [m/s]"""
+    swath_m: Positive = 7.0
+    """Distance of passes that gives an even deposit (CV 6 %), at the height and speed of the next two keys. [m]"""
+    swath_height_m: Positive = 2.5
+    """Height at which the swath was measured. [m]"""
+    swath_speed_m_s: Positive = 6.0
+    """Speed at which the swath was measured. [m/s]"""
+    along_sigma_m: Positive = 0.5
+    """Standard deviation of the deposit along the way. [m]"""
+    least_flow_l_min: NotNegative = 0.6
+    """Smaller flows are not possible: the nozzles are shut. [L/min]"""
+    largest_flow_l_min: Positive = 14.0
+    """What the pumps give at the most. [L/min]"""
+    pump_lag_s: NotNegative = 0.3
+    """Time constant of the pumps. [s]"""
+    drift_s: NotNegative = 0.45
+    """Droplets are carried by the wind for so long. [s]"""
+    unseen_gust_share: Share = 0.3
+    """Share of a gust that a drone does not see by how it has to lean; the rest it flies against."""
+    evaporated_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Share of the liquid that never arrives."""
+    cell_m: Annotated[float, Field(ge=0.2, le=20)] = 1.0
+    """Side of a raster cell. [m]"""
+    climb_m_s: Positive = 1.5
+    """Speed of take-off and landing. [m/s]"""
+    reserve_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Share of the battery that is never planned with."""
+    budget_l: Limit = float("inf")
+    """Liquid that is there for the whole mission. [L]"""
+
+
+class StationTable(Table):
+    """`[[stations]]`: where tanks are filled and batteries changed."""
+
+    name: str = "station"
+    """Name used in messages."""
+    place_m: Point
+    """Place `[x, y]`, in the field or beside it. [m]"""
+    slots: Annotated[int, Field(ge=1, le=100)] = 1
+    """Drones served at once; the others wait on the ground."""
+    fill_l_min: Positive = 40.0
+    """Pump that fills tanks. [L/min]"""
+    swap_s: NotNegative = 60.0
+    """Time to change a battery, while the tank is filled. [s]"""
+    handling_s: NotNegative = 20.0
+    """Time for everything else. [s]"""
+
+
+class RulesTable(Table):
+    """`[rules]`: what is allowed, checked before take-off."""
+
+    profile: str = "default"
+    """Name of a profile that comes with the program, or path of a TOML file."""
+    pilots: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Pilots that watch."""
+
+
 def json_schema() -> dict[str, Any]:
     """JSON schema of a scenario file; editors complete and check from it."""
     schema = Scenario.model_json_schema()
@@ -550,3 +649,11 @@ class Scenario(Table):
     """The merge rule."""
     world: WorldTable = WorldTable()
     """What moves the drones."""
+    dose: DoseTable | None = None
+    """How much a severity needs; default: with `spray` its defaults."""
+    spray: SprayTable | None = None
+    """Makes it a spraying mission."""
+    stations: tuple[StationTable, ...] = ()
+    """Stations of a spraying mission."""
+    rules: RulesTable | None = None
+    """Rules of a spraying mission; default: the profile `default`, one pilot."""

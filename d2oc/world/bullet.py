@@ -140,6 +140,10 @@ class BulletWorld:
         self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
         write_states(self._layout, self.body, self._receiver.error, state)
 
+    def hold_height(self, r: int, height: float) -> None:
+        """Let the autopilot of vehicle r hold another height from now on. [m]"""
+        self._setpoint.place[r, 2] = height
+
     def true_state(self, measured: Floats) -> Floats:
         """States without the receivers' errors, shape (L, n)."""
         state = measured.copy()

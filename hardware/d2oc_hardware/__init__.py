@@ -1,1 +1,1 @@
-"""Bridge from d2oc agents to real flight controllers. Empty so far: no vehicle can be flown with this version."""
+"""Bridge from d2oc agents to flight controllers: guard, MAVLink, simulated vehicles, a swarm that flies."""

@@ -15,9 +15,9 @@ PATIENCE = Patience(gather_s=5.0, tick_s=2.0, repeat_s=0.5)
 
 
 def message(sender, tick, x=0.0):
-    return encode(
-        Message(VERSION, sender, 0, tick, (x, 0.0), (0.0, 0.0), 0.01, max(0, 50 - tick), True, 0, END_OF_LOGS, {}, [])
-    )
+    place, steps_left = (x, 0.0), max(0, 50 - tick)
+    content = (VERSION, sender, 0, tick, place, (0.0, 0.0), 0.01, steps_left, True, [], b"", 0, END_OF_LOGS, {}, [])
+    return encode(Message(*content))
 
 
 class Script:
