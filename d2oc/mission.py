@@ -33,7 +33,7 @@ from d2oc.spray.build import FarmMission, farm_mission
 from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
-from d2oc.worlds import build_world
+from d2oc.worlds import build_world, with_crashes
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
@@ -164,7 +164,7 @@ def _simulate(
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
     world = build_world(scenario, setup, vehicles) if world_of is None else world_of(setup)
-    name, team = build_runtime(scenario, setup, choice, world, memory)
+    name, team = build_runtime(scenario, setup, choice, with_crashes(scenario, setup, world), memory)
     try:
         if folder is not None and overwrite:
             remove_record(folder)
