@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -138,11 +138,7 @@ def _simulate(
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     began = time.perf_counter()
-    density, field = build_density(scenario.density, scenario.field)
-    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
-    kinds = team_kinds(scenario)
-    setup = _team_setup(scenario, field, samples, kinds)
-    header = _header(scenario, field, samples, setup)
+    _, samples, kinds, setup, header = prepare(scenario)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
@@ -165,6 +161,25 @@ def _simulate(
         "memory_bytes": float(team.memory_bytes),
     }
     return writer.finish("complete" if complete else "interrupted", timing)
+
+
+class Prepared(NamedTuple):
+    """What a mission needs before it begins, whoever flies it."""
+
+    field: Field
+    samples: SampleSet
+    kinds: list[Kind]
+    setup: TeamSetup
+    header: RecordHeader
+
+
+def prepare(scenario: Scenario) -> Prepared:
+    """Sample the density and build the team of a scenario."""
+    density, field = build_density(scenario.density, scenario.field)
+    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
+    kinds = team_kinds(scenario)
+    setup = _team_setup(scenario, field, samples, kinds)
+    return Prepared(field, samples, kinds, setup, _header(scenario, field, samples, setup))
 
 
 class _Mission:
