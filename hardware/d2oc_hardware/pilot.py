@@ -403,7 +403,7 @@ class Pilot:
         self.outside_fence += outside and not self._was_outside
         self._was_outside = outside
         if t.pump > 0.0 and now > self._allowed_at + MOST_LEASE:
-            self.spray_outside += dt
+            self.spray_outside += min(dt, 2.0 * self._guard.limits.period)  # what is old says nothing of a gap
 
     def summary(self) -> dict[str, Any]:
         """How the flight ended, for the ground station."""
