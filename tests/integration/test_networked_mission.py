@@ -270,7 +270,7 @@ def test_sentences(tmp_path):
         fly_agent(scenario, 0, lambda mission, n: Nobody(), tmp_path / "part")
     with pytest.raises(RecordError, match="is of agent 0, and so is"):
         join_parts([tmp_path / "part", tmp_path / "part"], tmp_path / "joined")
-    spraying = load_scenario("six_drones", overrides=CHANGES | {"spray": {}})
+    spraying = scenario.model_copy(update={"spray": {}})
     with pytest.raises(
         RuntimeUnavailableError, match=r"a spraying mission \(\[spray\]\) is planned for the whole team"
     ):
