@@ -307,9 +307,6 @@ def flight(record: Record) -> dict[str, Any]:
     if "fault" not in record.trajectory:
         return {}
     fault = record.by_tick("fault")[:, :, 0].astype(int)
-    active = record.by_tick("active")[:, :, 0].astype(bool)
-    error = record.by_tick("model_error_m")[:, :, 0][active]
-    liquid = record.by_tick("liquid_l")[:, :, 0]
     lost = [
         {
             "agent": int(r),
@@ -318,6 +315,11 @@ def flight(record: Record) -> dict[str, Any]:
         }
         for r in np.flatnonzero(fault[-1])
     ]
+    if "model_error_m" not in record.trajectory:  # the ideal world knows crashes and nothing else
+        return {"lost_agents": lost}
+    active = record.by_tick("active")[:, :, 0].astype(bool)
+    error = record.by_tick("model_error_m")[:, :, 0][active]
+    liquid = record.by_tick("liquid_l")[:, :, 0]
     return {
         "lost_agents": lost,
         "model_error_rms_m": float(np.sqrt(np.mean(error**2))) if len(error) else 0.0,

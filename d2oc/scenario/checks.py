@@ -62,6 +62,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _radio(scenario)
+    yield from _faults(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     yield from _baseline(scenario)
     yield from _spraying(scenario)
@@ -390,3 +391,11 @@ def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
     capacity = tank_capacity(vehicle.preset)
     if vehicle.liquid_l > capacity:
         yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"
+
+
+def _faults(scenario: Scenario) -> Iterator[str]:
+    n_agents = _n_agents(scenario)
+    for i, fault in enumerate(scenario.faults):
+        beyond = [agent for agent in fault.agents if agent >= n_agents]
+        if beyond:
+            yield (f"faults[{i}].agents has {beyond[0]}, must be below {n_agents}: the agents are counted from 0")

@@ -448,6 +448,17 @@ class RadioTable(Table):
     """Times in which the team is split."""
 
 
+class FaultTable(Table):
+    """`[[faults]]`: what fails in flight, for good."""
+
+    what: Literal["crash", "radio", "gps"]
+    """`crash`: it flies no more; `radio`: it neither sends nor hears; `gps`: it knows no place, and gives up."""
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    at_s: NotNegative
+    """When. [s]"""
+
+
 class LedgerTable(Table):
     """`[ledger]`: how the team's knowledge of consumed weight is merged."""
 
@@ -632,6 +643,8 @@ class Scenario(Table):
     """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
+    faults: tuple[FaultTable, ...] = ()
+    """What fails in flight."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
     world: WorldTable = WorldTable()
