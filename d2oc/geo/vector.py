@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +91,8 @@ def read_layer(file: Path) -> Layer:
     except ImportError:
         raise MissingExtraError(f"{file}: a map file", "geo") from None
     ending = checked_file(file, VECTOR_ENDINGS)
-    pyogrio.set_gdal_config_options(OFFLINE)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _offline(pyogrio):
             warnings.simplefilter("ignore")  # what matters is checked below, in sentences
             layer, info = _only_layer(pyogrio, file)
             meta, _, wkb, values = pyogrio.raw.read(
@@ -124,6 +125,17 @@ OFFLINE = {
     "OGR_SQLITE_LOAD_EXTENSIONS": "NO",
 }
 """Options of GDAL: no file is fetched and no program is loaded because a map says so."""
+
+
+@contextmanager
+def _offline(pyogrio: Any) -> Iterator[None]:
+    """Set the options while a file is read, and then back to what they were: they hold for the whole process."""
+    before = {name: pyogrio.get_gdal_config_option(name) for name in OFFLINE}
+    pyogrio.set_gdal_config_options(OFFLINE)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
 
 
 def _only_layer(pyogrio: Any, file: Path) -> tuple[str, dict[str, Any]]:
