@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
 from d2oc.runtime.inline import TeamSetup, positions
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
-from d2oc.spray.build import FarmMission, farm_mission
+from d2oc.spray.build import farm_mission
 from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
@@ -152,14 +152,9 @@ def _simulate(
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     began = time.perf_counter()
-    density, field = build_density(scenario.density, scenario.field)
     if scenario.spray is not None:
-        farm = farm_mission(scenario, density, field, team_kinds(scenario))
-        return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, watch, began)
-    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
-    kinds = team_kinds(scenario)
-    setup = team_setup(scenario, field, samples, kinds)
-    header = record_header(scenario, field, samples, setup)
+        return _fly_farm(scenario, folder, overwrite, on_progress, watch, began)
+    _, samples, kinds, setup, header = prepare(scenario)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
@@ -185,10 +180,27 @@ def _simulate(
     return writer.finish("complete" if complete else "interrupted", timing)
 
 
+class Prepared(NamedTuple):
+    """What a mission needs before it begins, whoever flies it."""
+
+    field: Field
+    samples: SampleSet
+    kinds: list[Kind]
+    setup: TeamSetup
+    header: RecordHeader
+
+
+def prepare(scenario: Scenario) -> Prepared:
+    """Sample the density and build the team of a scenario."""
+    density, field = build_density(scenario.density, scenario.field)
+    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
+    kinds = team_kinds(scenario)
+    setup = team_setup(scenario, field, samples, kinds)
+    return Prepared(field, samples, kinds, setup, record_header(scenario, field, samples, setup))
+
+
 def _fly_farm(
     scenario: Scenario,
-    field: Field,
-    farm: FarmMission,
     folder: Path | None,
     overwrite: bool,
     on_progress: Callable[[Progress], None] | None,
@@ -196,6 +208,8 @@ def _fly_farm(
     began: float,
 ) -> Record:
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
+    density, field = build_density(scenario.density, scenario.field)
+    farm = farm_mission(scenario, density, field, team_kinds(scenario))
     header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
     if folder is not None and overwrite:
         remove_record(folder)

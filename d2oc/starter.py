@@ -9,20 +9,28 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from d2oc.density import build_density
+from d2oc.density.grid import GridDensity
 from d2oc.errors import D2ocError, ScenarioError
 from d2oc.field import Field
 from d2oc.geo.files import RASTER_ENDINGS, VECTOR_ENDINGS
 from d2oc.geo.vector import read_layer
 from d2oc.scenario import load_scenario
 
-__all__ = ["MapFiles", "write_scenario"]
+__all__ = ["MapFiles", "Rate", "write_scenario"]
 
 SPEED_M_S = 7.0
 SWATH_M = 11.0
 """Of the sprayer class: what a drone treats is as wide as this. [m]"""
 SHORTEST_S, LONGEST_S = 60.0, 3600.0
 TIME_STEP_S = 0.2
+SPRAY_SPEED_M_S, SPRAY_SWATH_M = 6.0, 7.0
+SLOWER, BEFORE_AND_AFTER_S = 4.0, 1200.0
+"""A spraying mission is over in this many times the time of its swaths, and a while: turns, ways and refills. [s]"""
+THRESHOLD_SHARE = 0.2
+DRONES_PER_PILOT = 3
 SAMPLES_PER_HA = 250
 FEWEST_SAMPLES, MOST_SAMPLES = 500, 5000
 
@@ -59,7 +67,23 @@ class MapFiles:
     coordinates: str | None = None
 
 
-def write_scenario(files: MapFiles, out: Path, n_agents: int) -> Field:
+@dataclass(frozen=True)
+class Rate:
+    """How much is sprayed where.
+
+    Attributes
+    ----------
+    l_ha : float
+        Where the severity is above the threshold. [L/ha]
+    threshold : float, optional
+        In the unit of the map; default: a fifth of its highest value.
+    """
+
+    l_ha: float
+    threshold: float | None = None
+
+
+def write_scenario(files: MapFiles, out: Path, n_agents: int, rate: Rate | None = None) -> Field:
     """Write a scenario file and try it: it is left there only if it can be flown.
 
     Parameters
@@ -69,6 +93,8 @@ def write_scenario(files: MapFiles, out: Path, n_agents: int) -> Field:
         File to write; it must not be there yet. Paths in it are relative to its folder.
     n_agents : int
         Drones in the team.
+    rate : Rate, optional
+        Makes a spraying mission of it, with one station at the corner of the field that is nearest to its south-west.
 
     Returns
     -------
@@ -91,10 +117,20 @@ def write_scenario(files: MapFiles, out: Path, n_agents: int) -> Field:
         raise ScenarioError(f"{out}: cannot be written ({error.strerror})") from None
     try:
         scenario = load_scenario(str(out))
-        _, field = build_density(scenario.density, scenario.field)
+        made, field = build_density(scenario.density, scenario.field)
     except D2ocError:
         out.unlink()
         raise
+    if rate is not None:
+        highest = float(np.nanmax(made.values)) if isinstance(made, GridDensity) else 0.0
+        text = _spraying(files, out, n_agents, density, rate, highest, field)
+        try:
+            out.write_text(text, encoding="utf-8")
+            load_scenario(str(out))
+        except D2ocError:
+            out.unlink()
+            raise
+        return field
     duration = field.treatable_area_m2 / (n_agents * SPEED_M_S * SWATH_M)
     duration = 10.0 * math.ceil(min(LONGEST_S, max(SHORTEST_S, duration)) / 10)
     n_samples = int(min(MOST_SAMPLES, max(FEWEST_SAMPLES, SAMPLES_PER_HA * field.treatable_area_m2 / 1e4)))
@@ -143,6 +179,78 @@ time_step_s = {TIME_STEP_S}
 
 [radio]
 comm_range_m = inf                      # everyone hears everyone; give metres for a real radio
+"""
+
+
+def _spraying(files: MapFiles, out: Path, n_agents: int, density: str, rate: Rate, highest: float, field: Field) -> str:
+    """Text of a spraying mission."""
+    threshold = rate.threshold if rate.threshold is not None else float(f"{THRESHOLD_SHARE * highest:.3g}")
+    station = field.boundary[int(np.argmin((field.boundary - np.array(field.bounds[:2])).sum(axis=1)))]
+    broadcast = field.treatable_area_m2 / (n_agents * SPRAY_SPEED_M_S * SPRAY_SWATH_M)
+    duration = 600.0 * math.ceil((BEFORE_AND_AFTER_S + SLOWER * broadcast) / 600)
+    most = max(rate.l_ha, min(2 * rate.l_ha, 100.0))
+    return f"""\
+# Written by `d2oc new`. Fly it with:  d2oc run {out.name}
+# Every key and its unit: docs/scenario.md; what a spraying mission does: docs/farm.md.
+name = {_quoted(out.stem)}
+description = {_quoted(f"{files.map.name} in {files.boundary.name}, sprayed at {rate.l_ha:g} L/ha")}
+seed = 1                                # gusts and errors of position
+
+[field]                                 # files are relative to this one; look at them with `d2oc field check`
+boundary_file = {_path(files.boundary, out.parent)}
+{_zone_lines(files, out.parent)}
+{density}
+[dose]
+kind = "threshold"                      # one rate where the severity is above a threshold; or steps, or response
+threshold = {threshold}                        # in the unit of the map, whose highest value is {highest:.4g}
+rate_l_ha = {rate.l_ha}                        # there
+maximum_l_ha = {most}                     # LABEL MAXIMUM, all passes together: put in that of your product
+dilation_m = 1.0                        # patches are made wider by this, for errors of position and pump
+minimum_patch_m2 = 20.0                 # smaller ones are left out
+
+[spray]
+method = "d2oc"                         # or prescription, uniform, smc, hedac, to compare with
+speed_m_s = {SPRAY_SPEED_M_S}                         # working speed
+swath_m = {SPRAY_SWATH_M}                           # spacing of passes that gives an even deposit
+cell_m = 1.0                            # side of a cell of the dose map
+
+[[stations]]
+name = "truck"
+place_m = [{station[0]:.1f}, {station[1]:.1f}]  # where tanks are filled; for more stations repeat this table
+slots = 1                               # drones served at once
+
+[rules]
+profile = "default"                     # limits and buffers, checked before take-off
+pilots = {math.ceil(n_agents / DRONES_PER_PILOT)}
+
+[sampling]
+n_samples = 1000                        # blocks of the dose map that the record keeps track of
+
+[team]
+n_agents = {n_agents}
+
+[vehicle]
+model = "double-integrator"
+preset = "sprayer"                      # 50 kg, tank of 40 L
+max_speed_m_s = 10.0                    # between passes
+max_acceleration_m_s2 = 3.0
+
+[control]
+terminal_cost = "dare"                  # not used by spraying missions, but every loop must be stable
+
+[mission]
+duration_s = {duration}                     # at the most; it ends when everybody is home
+time_step_s = 0.5
+
+[radio]
+comm_range_m = inf                      # all know what all have sprayed; needed beside [spray]
+
+[world]
+height_m = 3.0                          # above the crop
+
+[world.wind]
+speed_m_s = 2.0                         # mean wind; gusts in proportion
+toward_deg = 0.0                        # where it blows to, anticlockwise from east
 """
 
 

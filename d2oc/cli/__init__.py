@@ -2,7 +2,7 @@
 
 # Each adds its commands, in the order in which `d2oc --help` lists them.
 # isort: off
-from d2oc.cli import run, new, field, pictures, scenarios, compare, sweep, network, export, bench  # noqa: F401
+from d2oc.cli import run, new, field, pictures, scenarios, compare, sweep, network, fly, export, bench  # noqa: F401
 
 # isort: on
 from d2oc.cli.program import app, main

@@ -20,16 +20,26 @@ def new(
     no_fly_buffer_m: Annotated[float, typer.Option(help="How much wider no-fly zones are made.", min=0.0)] = 0.0,
     no_spray_buffer_m: Annotated[float, typer.Option(help="How much wider no-spray zones are made.", min=0.0)] = 0.0,
     agents: Annotated[int, typer.Option(help="Drones in the team.", min=1, max=1000)] = 3,
+    dose_l_ha: Annotated[
+        float | None, typer.Option(help="Spray so much where the map is above the threshold.", min=0.1, max=1000.0)
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Severity up to which nothing is sprayed; default: a fifth of the highest.", min=0.0),
+    ] = None,
     value_column: Annotated[str | None, typer.Option(help="Column of points with the counts.")] = None,
     coordinates: Annotated[str | None, typer.Option(help="Of a CSV file: lon-lat, or such as EPSG:32633.")] = None,
 ) -> None:
-    """Write a commented scenario from a boundary and a map; it runs at once."""
-    from d2oc.starter import MapFiles, write_scenario
+    """Write a commented scenario from a boundary and a map; with a dose it is a spraying mission. It runs at once."""
+    from d2oc.starter import MapFiles, Rate, write_scenario
+
+    if threshold is not None and dose_l_ha is None:
+        raise typer.BadParameter("--threshold goes with --dose-l-ha")
 
     files = MapFiles(
         boundary, map_file, no_fly, no_spray, no_fly_buffer_m, no_spray_buffer_m, value_column, coordinates
     )
-    field = write_scenario(files, out, agents)
+    field = write_scenario(files, out, agents, None if dose_l_ha is None else Rate(dose_l_ha, threshold))
     print(f"{out}: {field.treatable_area_m2 / 1e4:.4g} ha to treat, {len(field.zones)} zones, {agents} drones")
     for note in field.notes:
         print(f"note: {note}")

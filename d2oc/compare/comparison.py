@@ -19,12 +19,12 @@ from typing import Any
 from d2oc import __version__
 from d2oc.compare.methods import Method, default_methods, method_named, methods_of, overrides_of
 from d2oc.errors import RecordError, ScenarioError
-from d2oc.metrics import time_to_w2, w2_at_share
+from d2oc.metrics import gini, min_separation, path_lengths, remaining_weight, time_to_w2, w2_at_share
 from d2oc.mission import Progress, simulate
 from d2oc.record import Record
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
-from d2oc.sprayed import litres_by_drone
+from d2oc.sprayed import litres_by_drone, sprayed
 
 FORMAT_VERSION = 1
 LEVEL_SHARE = 0.05
@@ -270,14 +270,10 @@ def measures(record: Record, w2_level_m: float) -> dict[str, Any]:
     measures : dict
         The keys of `MEASURES`, the starts, and the digest of the record.
     """
+    if record.cells:
+        return spray_measures(record)
     summary = record.summary()
     timing = record.provenance.get("timing", {})
-    if record.cells:
-        return {
-            **{key: summary[key] for key in SPRAY_MEASURES},
-            "litres_by_drone": litres_by_drone(record).tolist(),
-            "record_digest": summary["record_digest"],
-        }
     found = {
         **summary,
         **{f"w2_at_{percent}_percent_m": w2_at_share(record, percent / 100) for percent in (25, 50, 75)},
@@ -289,6 +285,22 @@ def measures(record: Record, w2_level_m: float) -> dict[str, Any]:
         **{key: found[key] for key in MEASURES},
         "starts_m": record.by_tick("x_m", "y_m")[0].tolist(),
         "record_digest": summary["record_digest"],
+    }
+
+
+def spray_measures(record: Record) -> dict[str, Any]:
+    """The same of a spraying mission; W2 is not among them, and it would take longer than the flight."""
+    found = {
+        **sprayed(record),
+        "workload_gini": gini(litres_by_drone(record)),
+        "min_separation_m": min_separation(record),
+        "path_length_m": float(path_lengths(record).sum()),
+        "remaining_weight": remaining_weight(record),
+    }
+    return {
+        **{key: found[key] for key in SPRAY_MEASURES},
+        "litres_by_drone": litres_by_drone(record).tolist(),
+        "record_digest": record.digest(),
     }
 
 

@@ -42,11 +42,12 @@ def _items(sortie: Sortie, frame: LocalFrame, options: ExportOptions) -> Iterato
     height = round(sortie.height_m, 2)
     yield _spray(False, options)
     yield _place(NAV_TAKEOFF, sortie.home.tolist(), frame, height)
-    speed = 0.0
+    speed, underway = 0.0, False
     for leg in sortie.legs:
         ways = [tuple(point) for point in frame.to_lon_lat(leg.points)]
-        if leg.spray:
+        if leg.spray and not underway:  # later legs begin where the one before ended
             yield _waypoint(ways[0], height)
+        underway = True
         if abs(leg.speed_m_s - speed) > SLOWER_OR_FASTER_M_S:
             speed = leg.speed_m_s
             yield MissionItem(DO_CHANGE_SPEED, FRAME_MISSION, (1, round(speed, 2), -1, 0, 0, 0, 0))

@@ -84,7 +84,7 @@ def write_record_csv(record: Record, out: Path, options: ExportOptions) -> list[
 
 
 def loads_of(record: Record) -> list[dict[str, Any]]:
-    """Litres of each load of each drone, in the order in which they were filled.
+    """Litres of each load of each drone, in the order of filling; what was left in the tank is not filled anew.
 
     Raises
     ------
@@ -106,17 +106,21 @@ def loads_of(record: Record) -> list[dict[str, Any]]:
         number = np.concatenate([[0], np.cumsum(serviced[1:] & ~serviced[:-1])])
         litres = np.bincount(number, weights=np.nan_to_num(flow)) * record.header.time_step_s / 60
         in_tank = flown["liquid_l"][rows] if "liquid_l" in flown else None
+        left = 0.0
         for load, used in enumerate(litres):
+            own = number == load
+            filled = None
+            if in_tank is not None:
+                filled, left = max(0.0, float(np.nanmax(in_tank[own])) - left), float(in_tank[own][-1])
             if used > 0:
-                own = number == load
-                filled = None if in_tank is None else float(np.nanmax(in_tank[own]))
                 loads.append(
                     {
                         "drone": agent + 1,
                         "load": load + 1,
                         "from_s": float(time_s[own][0]),
                         "filled_l": filled,
-                        "used_l": used,
+                        "used_l": float(used),
+                        "left_l": left,
                     }
                 )
     return loads
@@ -139,7 +143,7 @@ def write_mix_sheet(record: Record, out: Path, options: ExportOptions) -> list[P
                 "product_ml": "" if product is None else f"{1000 * product:.0f}",
                 "water_l": "" if product is None else f"{mix - product:.2f}",
                 "used_l": f"{load['used_l']:.2f}",
-                "left_l": f"{max(0.0, mix - load['used_l']):.2f}",
+                "left_l": f"{load['left_l']:.2f}",
             }
         )
     if not rows:

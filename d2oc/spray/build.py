@@ -40,7 +40,7 @@ ZONE_CLEARANCE_M = 2.0
 
 STEEPEST = 1.6
 """Largest relative change of the dose by a stray of one sigma of the footprint."""
-AIM, AIM_STRAY = 1.04, 1.25
+AIM, AIM_STRAY = 1.1, 1.25
 """Doses are planned at the effective one times the first, and more by the second for each sigma of the footprint that
 liquid strays, which is what it changes the dose by between two passes."""
 

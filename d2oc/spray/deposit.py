@@ -29,6 +29,8 @@ SPACING = 2.5
 """Distance of passes over sigma across the way."""
 HEIGHT_EXPONENT, SPEED_EXPONENT = 0.5, 0.15
 """Growth of the swath with height and speed."""
+OWN_SHARE = 0.9
+"""A pass fills its own strip up to this share of the maximum: the rest is for the edges of the passes beside it."""
 
 
 class Footprint(NamedTuple):
@@ -165,11 +167,12 @@ def lay(deposit: Floats, grid: Grid, touched: Touched, n: int, litres: float) ->
 
 
 @compiled
-def room(deposit: Floats, most: Floats, grid: Grid, touched: Touched, n: int) -> float:
+def room(deposit: Floats, most: Floats, spacing: float, grid: Grid, touched: Touched, n: int) -> float:
     """Litres that a piece of way may get before the first cell under it has its most. [L]"""
     least = np.inf
     for i in range(n):
         cell = touched.cell[i]
         if cell >= 0 and touched.weight[i] > 0.0:
-            least = min(least, max(most[cell] - deposit[cell], 0.0) / touched.weight[i])
+            limit = most[cell] * OWN_SHARE if abs(touched.across[i]) <= 0.5 * spacing else most[cell]
+            least = min(least, max(limit - deposit[cell], 0.0) / touched.weight[i])
     return least * grid.cell * grid.cell * L_PER_HA

@@ -169,7 +169,9 @@ def spray(
         wanted = min(max(wanted, gear.least), gear.largest)
         pump += (wanted - pump) * (1.0 - math.exp(-h / gear.lag)) if gear.lag > 0.0 else wanted - pump
         litres = pump * h
-        most = min(room(ground.known, ground.most, grid, space, n) / (1.0 - gear.evaporated), tank - sprayed)
+        most = min(
+            room(ground.known, ground.most, lines.spacing, grid, space, n) / (1.0 - gear.evaporated), tank - sprayed
+        )
         if litres > most:
             litres = most if most >= gear.least * h else 0.0
         if litres <= 0.0:

@@ -19,7 +19,7 @@ import numpy as np
 
 from d2oc.arrays import Flags, Floats, Ints, Longs
 from d2oc.compiled import compiled
-from d2oc.spray.deposit import Footprint, Touched, touch, touched_space
+from d2oc.spray.deposit import OWN_SHARE, Footprint, Touched, touch, touched_space
 from d2oc.spray.raster import L_PER_HA, Grid
 
 SLOT_CELLS = 2.0
@@ -209,7 +209,8 @@ def _start(
                     rate = max(rate, owed[cell])
                 if abs(space.across[k]) <= 0.5 * lines.spacing:
                     shares[i, j] += owed[cell]
-                cap = min(cap, max(most[cell] - deposit[cell], 0.0) / (space.weight[k] * per_cell))
+                limit = most[cell] * OWN_SHARE if abs(space.across[k]) <= 0.5 * lines.spacing else most[cell]
+                cap = min(cap, max(limit - deposit[cell], 0.0) / (space.weight[k] * per_cell))
             shares[i, j] /= lines.slot * lines.spacing / (grid.cell * grid.cell)
             rate = min(max(rate, least_flow), cap) if shares[i, j] > least_use * rate else 0.0
             if rate < least_flow:
@@ -247,7 +248,8 @@ def _raise(
                 continue
             if abs(space.across[k]) <= 0.5 * lines.spacing and gain > LEAST_WEIGHT:
                 more = max(more, min((wanted[cell] - deposit[cell]) / gain, 0.25 * flow[i, j]))
-            cap = min(cap, max(most[cell] - deposit[cell], 0.0) / gain)
+            limit = most[cell] * OWN_SHARE if abs(space.across[k]) <= 0.5 * lines.spacing else most[cell]
+            cap = min(cap, max(limit - deposit[cell], 0.0) / gain)
         more = min(more, cap)
         if more > 0.0:
             flow[i, j] += more

@@ -20,7 +20,7 @@ from d2oc.spray.raster import L_PER_HA, DoseMap, Grid
 
 LONGEST_GAP_M = 25.0
 """Unsprayed way that is flown on rather than left, on one pass. [m]"""
-SMALLEST_SHARE = 0.005
+SMALLEST_SHARE = 0.002
 """Segments that together serve less than this share of the litres owed are not worth the way."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Kind:
     applies: Callable[[Record], bool] = lambda record: True
     lacks: str = ""
     """What a record lacks to which it does not apply."""
+    wide: bool = False
+    """Whether it wants the whole width of a page."""
 
 
 def draw_flown(record: Record) -> Any:
@@ -145,25 +147,36 @@ def _w2(places: Floats, masses: Floats, samples: Floats, weights: Floats) -> Dis
 
 
 def draw_workload(record: Record) -> Any:
-    """Mass each agent treated, beside what it had the capacity for."""
+    """Mass each agent treated, beside what it had the capacity for; of a spraying mission the litres it sprayed."""
     figure = new_figure(*CHART)
     axes = figure.subplots()
-    done, planned = 100 * work_done(record), 100 * planned_work(record)
-    agent = np.arange(len(done))
-    if len(done) <= 5 * MANY_AGENTS:
-        axes.bar(agent, planned, width=0.8, color="0.5", alpha=0.3, label="capacity")
-        axes.bar(agent, done, width=0.5, color=[agent_colour(r, len(done)) for r in range(len(done))], label="treated")
+    sprays = bool(record.cells)
+    done = work_done(record) if sprays else 100 * work_done(record)
+    planned = None if sprays else 100 * planned_work(record)
+    label, verb = ("liquid [L]", "sprayed") if sprays else ("weight [% of the whole]", "treated")
+    n_agents = len(done)
+    if n_agents <= 5 * MANY_AGENTS:
+        agent = np.arange(n_agents)
+        if planned is not None:
+            axes.bar(agent, planned, width=0.8, color="0.5", alpha=0.3, label="capacity")
+        colours = [agent_colour(r, n_agents) for r in range(n_agents)]
+        axes.bar(agent, done, width=0.5, color=colours, label=verb)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="agent", ylabel="weight [% of the whole]")
+        axes.set(xlabel="agent", ylabel=label)
     else:
-        most = 1.05 * max(float(done.max()), float(planned.max()), 1e-12)
-        axes.hist(done, bins=40, range=(0.0, most), color="C0", label="treated")
-        axes.axvline(float(np.median(planned)), color="black", lw=0.8, ls="--", label="capacity, median")
-        axes.set(xlabel="weight of an agent [% of the whole]", ylabel="agents [count]")
+        _workload_histogram(axes, done, planned, verb)
+        axes.set(xlabel=f"{label} of an agent", ylabel="agents [count]")
     axes.set_title("workload")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), handlelength=1.2)
     axes.grid(visible=True, axis="y")
     return figure
+
+
+def _workload_histogram(axes: Any, done: Floats, planned: Floats | None, verb: str) -> None:
+    most = max(float(done.max()), float(planned.max()) if planned is not None else 0.0, 1e-12)
+    axes.hist(done, bins=40, range=(0.0, 1.05 * most), color="C0", label=verb)
+    if planned is not None:
+        axes.axvline(float(np.median(planned)), color="black", lw=0.8, ls="--", label="capacity, median")
 
 
 def draw_speed(record: Record) -> Any:
@@ -275,8 +288,8 @@ def _moments(record: Record) -> NDArray[np.int64]:
 
 def draw_dose(record: Record) -> Any:
     """Target, deposit and their difference over the raster of a farm mission."""
-    cells = _cells(record)
-    raster: Mapping[str, Any] = record.header.raster or {}
+    cells = record.cells
+    raster = record.header.raster or {}
     shape = raster["n_rows"], raster["n_columns"]
     x = raster["origin_x_m"] + raster["cell_m"] * np.arange(shape[1] + 1)
     y = raster["origin_y_m"] + raster["cell_m"] * np.arange(shape[0] + 1)
@@ -287,26 +300,23 @@ def draw_dose(record: Record) -> Any:
     figure = new_figure(12.5, maps.map_height(record, 3.2))
     for axes, title, values, colours, low, high in zip(
         figure.subplots(1, 3),
-        ("asked for", "deposited", "deposited less what was asked for"),
+        ("asked for", "deposited", "deposited less asked for"),
         (target, deposit, error),
         (maps.warm(), maps.warm(), "PuOr_r"),
         (0.0, 0.0, -worst),
         (top, top, worst),
         strict=True,
     ):
-        image = axes.pcolormesh(x, y, values, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
+        shown = np.ma.masked_inside(values, -maps.NOTHING * top, maps.NOTHING * top)
+        image = axes.pcolormesh(x, y, shown, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
         maps.frame(axes, record)
         axes.set_title(title)
         maps.colour_bar(axes, image, "[L/ha]")
     return figure
 
 
-def _cells(record: Record) -> dict[str, Floats]:
-    return dict(getattr(record, "cells", None) or {})
-
-
 def _has_raster(record: Record) -> bool:
-    return bool(getattr(record.header, "raster", None)) and bool(_cells(record))
+    return bool(record.header.raster) and bool(record.cells)
 
 
 def _tank_column(record: Record) -> str:
@@ -321,6 +331,10 @@ def _has_tilt(record: Record) -> bool:
     return any({"theta_rad", "phi_rad"} <= set(agent.state_names) for agent in record.header.agents)
 
 
+def _has_messages(record: Record) -> bool:
+    return len(record.messages["tick"]) > 0
+
+
 def _has_several(record: Record) -> bool:
     return record.header.n_agents > 1
 
@@ -333,7 +347,10 @@ FIGURES: dict[str, Kind] = {
         "Wasserstein distance of all flown until then from the density; band: the interval that holds it.",
         draw_w2,
     ),
-    "workload": Kind("Share of the density that each agent treated, and what it had the capacity for.", draw_workload),
+    "workload": Kind(
+        "What each agent treated, and what it had the capacity for; of a spraying mission the litres it sprayed.",
+        draw_workload,
+    ),
     "speed": Kind("Speed of the agents; dashed: the limit of the scenario.", draw_speed),
     "separation": Kind(
         "Distance of the nearest two agents; dashed: what they must keep.",
@@ -341,13 +358,15 @@ FIGURES: dict[str, Kind] = {
         _has_several,
         "a second agent",
     ),
-    "network": Kind("Who hears whom: contacts over time.", draw_network, _has_several, "a second agent"),
+    "network": Kind("Who hears whom: contacts over time.", draw_network, _has_messages, "messages"),
     "tilt": Kind(
         "Tilt of the vehicles; dashed: the limit of the scenario.", draw_tilt, _has_tilt, "vehicles that tilt"
     ),
     "battery": Kind("Charge of the batteries.", draw_battery, _has_battery, "batteries"),
     "tank": Kind("Liquid in the tanks.", draw_tank, lambda record: bool(_tank_column(record)), "tanks"),
-    "dose": Kind("Dose asked for, dose deposited, and the difference.", draw_dose, _has_raster, "a dose map"),
+    "dose": Kind(
+        "Dose asked for, dose deposited, and the difference.", draw_dose, _has_raster, "a dose map", wide=True
+    ),
 }
 """By name, in the order of a report."""
 

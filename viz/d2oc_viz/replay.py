@@ -168,7 +168,7 @@ def head_of(header: RecordHeader) -> dict[str, Any]:
         "models": [agent.model for agent in header.agents],
         "boundary_m": corners.tolist(),
         "no_fly_zones_m": [np.array(zone).tolist() for zone in header.no_fly_zones_m],
-        "no_spray_zones_m": [np.array(zone).tolist() for zone in getattr(header, "no_spray_zones_m", ())],
+        "no_spray_zones_m": [np.array(zone).tolist() for zone in header.no_spray_zones_m],
         "event_codes": EVENT_CODES,
         "faults": {int(fault): sentence for fault, sentence in SENTENCE.items()},
         "phases": list(PHASES),

@@ -65,6 +65,8 @@ class Autopilot:
     inclusion: list[list[tuple[float, float]]] = field(default_factory=list)
     exclusion: list[list[tuple[float, float]]] = field(default_factory=list)
     breaches: int = 0
+    sprayed_unasked: float = 0.0
+    """Time for which the pump ran in another mode than GUIDED and AUTO. [s]"""
     heard_gcs: float = -math.inf
     """When the heartbeat that counts was last heard."""
     armed_at: float = math.inf
@@ -329,4 +331,6 @@ class Autopilot:
         if self.sprayer_on and self.parameter["SPRAY_ENABLE"] and 100.0 * speed >= self.parameter["SPRAY_SPEED_MIN"]:
             rate = max(self.parameter["SPRAY_PUMP_RATE"] * speed, self.parameter["SPRAY_PUMP_MIN"]) / 100.0
             self.pump = min(1.0, rate) if self.tank > 0.0 and self.armed else 0.0
+        if self.pump > 0.0 and self.mode not in (CopterMode.GUIDED, CopterMode.AUTO):
+            self.sprayed_unasked += STEP
         self.tank = max(0.0, self.tank - self.pump * self.parameter["SIM_PUMP_L_MIN"] / 60.0 * STEP)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from d2oc_hardware.clock import Clock
@@ -59,6 +61,8 @@ class VehicleSetup:
     parameters: dict[str, float] = field(default_factory=dict)
     key: bytes | None = None
     faults: tuple[PlannedFault, ...] = ()
+    report: Path | None = None
+    """File that holds the truth, for tests: written every second."""
 
 
 def parse_fault(text: str) -> PlannedFault:
@@ -139,11 +143,30 @@ class SimulatedVehicle(asyncio.DatagramProtocol):
 
     async def run(self) -> None:
         """Fly for ever."""
+        next_report = 0.0
         while True:
             self._plan_faults()
             self.autopilot.advance(self._clock.now())
             self.protocol.speak()
+            if self._setup.report is not None and self.autopilot.now >= next_report:
+                next_report = self.autopilot.now + 1.0
+                self._tell_truth(self._setup.report)
             await self._clock.sleep(TICK_S)
+
+    def _tell_truth(self, path: Path) -> None:
+        a = self.autopilot
+        truth = {
+            "time_s": round(a.now, 2),
+            "flew": self._flew_at is not None,
+            "landed": a.landed and not a.armed,
+            "mode": a.mode.name,
+            "fence_breaches": a.breaches,
+            "sprayed_unasked_s": round(a.sprayed_unasked, 2),
+            "place_m": [round(x, 2) for x in a.plant.place],
+        }
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(truth), encoding="utf-8")
+        unfinished.replace(path)
 
     def _plan_faults(self) -> None:
         a = self.autopilot

@@ -35,6 +35,8 @@ FIRMWARE = (4 << 24) | (5 << 16) | (7 << 8) | 255
 """Version that it claims: 4.5.7, an official release."""
 CAPABILITIES = 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x2000 | 0x4000 | 0x8000
 MOST_ITEMS = 700
+PLACES = (INSIDE, OUTSIDE, WAYPOINT, LAND, TAKE_OFF)
+"""Commands of items that are places."""
 HEARTBEAT, SYS_STATUS, ATTITUDE, LOCAL_POSITION, GLOBAL_POSITION = 0, 1, 30, 32, 33
 GPS_RAW, SERVO, MISSION_CURRENT, BATTERY, EXTENDED, EKF, WIND, HOME, VERSION = 24, 36, 42, 147, 245, 193, 168, 242, 148
 SYSTEM_TIME = 2
@@ -76,6 +78,9 @@ class Protocol:
         self._due = dict.fromkeys(self._interval, 0.0)
         self._lists: dict[int, list[Item]] = {MISSION: [], FENCE: []}
         self._upload: _Upload | None = None
+        self._asker = (255, 190)
+        self._numbers: list[int] = []
+        self._told_reached = 0
         self._frozen: tuple[Place, Velocity] | None = None
         self._handler: dict[str, Callable[[Message, object], None]] = {
             "HEARTBEAT": self._on_heartbeat,
@@ -112,6 +117,7 @@ class Protocol:
         handler = self._handler.get(message.get_type())
         if handler is None:
             return
+        self._asker = (message.get_srcSystem(), message.get_srcComponent())
         try:
             handler(message, peer)
         except (ValueError, OverflowError, struct.error, UnicodeDecodeError):  # numbers that are none, and the like
@@ -120,12 +126,26 @@ class Protocol:
     def speak(self) -> None:
         """Send what is due."""
         now = self.autopilot.now
+        self._tell_reached()
         for number, interval in self._interval.items():
             if interval > 0.0 and now >= self._due[number] - 1e-9:
                 self._due[number] = max(self._due[number] + interval, now)
                 self._tell(number, None)
 
     # What it says
+
+    def _number(self, step: int) -> int:
+        """Number of the item of a step of the mission; beyond the last one, one more than the last item's."""
+        return self._numbers[step] if step < len(self._numbers) else len(self._lists[MISSION])
+
+    def _tell_reached(self) -> None:
+        """Tell of every item that has been done since the last look, those that are no places with them."""
+        if self.autopilot.mode != CopterMode.AUTO:
+            return
+        done = self._number(self.autopilot.mission_at) - 1
+        for number in range(self._told_reached + 1, done + 1):
+            self._send(dialect.MAVLink_mission_item_reached_message(number), None)
+        self._told_reached = done
 
     def _tell(self, number: int, peer: object | None) -> bool:
         makers: dict[int, Callable[[], Message]] = {
@@ -205,7 +225,9 @@ class Protocol:
         return dialect.MAVLink_servo_output_raw_message(int(self.autopilot.now * 1e6) & 0xFFFFFFFF, 0, *outputs)
 
     def _mission_current(self) -> Message:
-        return dialect.MAVLink_mission_current_message(min(self.autopilot.mission_at + 1, 65535))
+        return dialect.MAVLink_mission_current_message(
+            max(0, min(self._number(self.autopilot.mission_at), len(self._lists[MISSION]) - 1))
+        )
 
     def _battery(self) -> Message:
         a = self.autopilot
@@ -394,7 +416,7 @@ class Protocol:
     def _request(self, peer: object) -> None:
         upload = self._upload
         if upload is not None:
-            request = dialect.MAVLink_mission_request_int_message(255, 190, len(upload.items), upload.kind)
+            request = dialect.MAVLink_mission_request_int_message(*self._asker, len(upload.items), upload.kind)
             self._send(request, peer)
 
     def _on_mission_item(self, m: Message, peer: object) -> None:
@@ -410,7 +432,11 @@ class Protocol:
             self._request(peer)
 
     def _take(self, kind: int, items: list[Item], peer: object) -> None:
-        sound = all(math.isfinite(item.altitude) and abs(item.latitude) <= 900_000_000 for item in items)
+        sound = all(
+            math.isfinite(item.altitude) and abs(item.latitude) <= 900_000_000
+            for item in items
+            if item.command in PLACES
+        )
         if not sound:
             self._list_ack(kind, MISSION_INVALID, peer)
             return
@@ -433,18 +459,20 @@ class Protocol:
         """Steps of a mission; item 0 is home."""
         names = {TAKE_OFF: "takeoff", WAYPOINT: "waypoint", LAND: "land", RETURN: "return"}
         steps = []
-        for item in items[1:]:
+        self._numbers = []
+        for number, item in enumerate(items[1:], start=1):
             if item.command in names:
+                self._numbers.append(number)
                 place = self.datum.local(degrees(item.latitude, item.longitude, self.datum.origin.altitude))
                 steps.append((names[item.command], place._replace(up=item.altitude)))
         return steps
 
     def _list_ack(self, kind: int, result: int, peer: object) -> None:
-        self._send(dialect.MAVLink_mission_ack_message(255, 190, result, kind), peer)
+        self._send(dialect.MAVLink_mission_ack_message(*self._asker, result, kind), peer)
 
     def _on_mission_list(self, m: Message, peer: object) -> None:
         items = self._lists.get(m.mission_type, [])
-        self._send(dialect.MAVLink_mission_count_message(255, 190, len(items), m.mission_type), peer)
+        self._send(dialect.MAVLink_mission_count_message(*self._asker, len(items), m.mission_type), peer)
 
     def _on_mission_request(self, m: Message, peer: object) -> None:
         items = self._lists.get(m.mission_type, [])
@@ -452,7 +480,7 @@ class Protocol:
             item = items[m.seq]
             self._send(
                 dialect.MAVLink_mission_item_int_message(
-                    255, 190, m.seq, item.frame, item.command, 0, 1, item.param1, 0, 0, 0, item.latitude,
+                    *self._asker, m.seq, item.frame, item.command, 0, 1, item.param1, 0, 0, 0, item.latitude,
                     item.longitude, item.altitude, m.mission_type,
                 ),
                 peer,
@@ -464,8 +492,8 @@ class Protocol:
                 self._take(kind, [], peer)
 
     def _on_set_current(self, m: Message, peer: object) -> None:
-        if 1 <= m.seq <= len(self.autopilot.mission):
-            self.autopilot.mission_at = m.seq - 1
+        if 1 <= m.seq < len(self._lists[MISSION]):
+            self.autopilot.mission_at = sum(number < m.seq for number in self._numbers)
 
     # Setpoints
 

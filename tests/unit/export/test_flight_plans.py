@@ -118,7 +118,7 @@ def test_waypoints_are_the_way_flown(sprayed, tmp_path):
     plan = plans(sprayed(), tmp_path)["drone-1-sortie-1.plan"]
     items = plan["mission"]["items"]
     ways = [local(*item["params"][4:6]) for item in items if item["command"] == NAV]
-    expected = [(0, 10), (0, 10), (30, 10), (30, 20), (30, 20), (10, 20), (0, 10), (0, 0)]
+    expected = [(0, 10), (30, 10), (30, 20), (10, 20), (0, 10), (0, 0)]
     assert np.array(ways) == pytest.approx(np.array(expected), abs=1e-3)
     assert {item["params"][6] for item in items if item["command"] in (NAV, TAKE_OFF)} == {2.5}
     assert items[1]["command"] == TAKE_OFF

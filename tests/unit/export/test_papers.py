@@ -46,10 +46,11 @@ def test_a_load_goes_from_service_to_service(sprayed, tmp_path):
     path = export_record(sprayed(), "mix-sheet", tmp_path / "mix.csv", ExportOptions(details=read_details(DETAILS)))[0]
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [(row["drone"], row["load"], row["mix_l"]) for row in rows] == [("1", "1", "5.00"), ("1", "2", "6.00")]
-    assert [row["product_ml"] for row in rows] == ["100", "120"]
-    assert [row["water_l"] for row in rows] == ["4.90", "5.88"]
+    assert [(row["drone"], row["load"], row["mix_l"]) for row in rows] == [("1", "1", "5.00"), ("1", "2", "1.40")]
+    assert [row["product_ml"] for row in rows] == ["100", "28"]
+    assert [row["water_l"] for row in rows] == ["4.90", "1.37"]
     assert [row["used_l"] for row in rows] == ["0.40", "0.40"]
+    assert [row["left_l"] for row in rows] == ["4.60", "5.80"]
 
 
 def test_details_are_checked():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from d2oc.scenario.schema import SprayTable
-from d2oc.spray.deposit import SPACING, Footprint, footprint_of, lay, passes_cv, room, touch, touched_space
+from d2oc.spray.deposit import OWN_SHARE, SPACING, Footprint, footprint_of, lay, passes_cv, room, touch, touched_space
 from d2oc.spray.raster import L_PER_HA, Grid
 
 
@@ -51,11 +51,11 @@ def test_room_is_what_fits_below_the_maximum():
     deposit, most = np.zeros(1600), np.full(1600, 20.0)
     space = touched_space(footprint, grid, 2.0)
     n = touch(grid, footprint, 20.0, 20.0, 1.0, 0.0, 1.0, space)
-    lay(deposit, grid, space, n, 0.5 * room(deposit, most, grid, space, n))
-    lay(deposit, grid, space, n, room(deposit, most, grid, space, n))
-    assert deposit.max() == pytest.approx(20.0, rel=1e-12)
+    lay(deposit, grid, space, n, 0.5 * room(deposit, most, 7.5, grid, space, n))
+    lay(deposit, grid, space, n, room(deposit, most, 7.5, grid, space, n))
+    assert deposit.max() == pytest.approx(OWN_SHARE * 20.0, rel=1e-12)
     most[25 * 40 + 20] = 0.0  # a cell under the footprint that must stay dry
-    assert room(np.zeros(1600), most, grid, space, n) == 0.0
+    assert room(np.zeros(1600), most, 7.5, grid, space, n) == 0.0
 
 
 def test_the_swath_is_the_declared_one_where_it_was_measured_and_grows_with_height():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
 import pytest
 
 from d2oc.errors import D2ocError, ScenarioError
+from d2oc.export import FORMATS, export_record
 from d2oc.geo import LocalFrame
+from d2oc.geo.vector import read_layer
 from d2oc.mission import simulate
 from d2oc.scenario import load_scenario
-from d2oc.starter import MapFiles, write_scenario
+from d2oc.starter import MapFiles, Rate, write_scenario
 
 FRAME = LocalFrame("EPSG:32633", 353_000.0, 6_453_600.0)
 
@@ -82,3 +85,34 @@ def test_what_a_csv_file_does_not_say_is_asked_for(folder, keys, sentence):
     files = MapFiles(folder / "data/field.geojson", folder / "data/plain.csv", **keys)
     with pytest.raises(ScenarioError, match=sentence):
         write_scenario(files, folder / "mine.toml", 1)
+
+
+def test_a_dose_makes_a_spraying_mission_whose_files_agree(folder, tmp_path):
+    """From a boundary and counts to every file, and the same litres in all of them."""
+    data = folder / "data"
+    files = MapFiles(data / "field.geojson", data / "counts.csv", no_spray=data / "well.geojson")
+    write_scenario(files, folder / "spray.toml", 1, Rate(20.0, 1.5))
+    record = simulate(load_scenario(folder / "spray.toml"))
+    assert record.complete
+    litres = record.trajectory["spray_l_min"].sum() * record.header.time_step_s / 60
+    assert litres > 1
+    written = {
+        name: export_record(record, name, tmp_path / name / f"out{form.ending}") for name, form in FORMATS.items()
+    }
+    content = json.loads(written["record-json"][0].read_text())
+    assert content["mix_l"] == pytest.approx(litres, abs=1e-3)
+    with written["mix-sheet"][0].open(newline="") as stream:
+        assert sum(float(row["used_l"]) for row in csv.DictReader(stream)) == pytest.approx(litres, abs=0.02)
+    track = read_layer(written["track-gpkg"][0])
+    assert track.columns["litres"].sum() == pytest.approx(litres, rel=1e-9)
+    target = record.cells["target_l_ha"]
+    cell = record.header.raster["cell_m"]
+    zones = read_layer(written["zones-geojson"][0])
+    assert set(zones.columns["rate"]) == {20.0}
+    assert zones.columns["area_ha"].sum() == pytest.approx((target > 0).sum() * cell**2 / 1e4)
+    raw = np.frombuffer(written["isoxml"][1].read_bytes(), "<i4")
+    assert set(raw.tolist()) == {0, 200_000}
+    for path in written["qgc-plan"]:
+        items = json.loads(path.read_text())["mission"]["items"]
+        assert [items[0]["command"], items[0]["params"][0]] == [216, 0]
+        assert [items[-2]["command"], items[-2]["params"][0], items[-1]["command"]] == [216, 0, 20]
