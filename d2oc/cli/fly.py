@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from d2oc_hardware.swarm import FlightPlan, Swarm
 
 ScenarioArgument = Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")]
-FleetOption = Annotated[Path | None, typer.Option(help="Fleet file: drones, links, homes, limits.", exists=True)]
+FleetOption = Annotated[Path | None, typer.Option(help="Fleet file: drones, links, homes, limits.")]
 SimOption = Annotated[int | None, typer.Option(help="Instead of a fleet: start so many simulated vehicles.", min=1)]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the scenario; repeatable.")

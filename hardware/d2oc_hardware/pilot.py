@@ -402,7 +402,7 @@ class Pilot:
         outside = not self._guard.area.contains(x, y)
         self.outside_fence += outside and not self._was_outside
         self._was_outside = outside
-        if t.pump > 0.0 and now > self._allowed_at + MOST_LEASE:
+        if t.pump > 0.0 and t.pump_time > self._allowed_at + MOST_LEASE:
             self.spray_outside += min(dt, 2.0 * self._guard.limits.period)  # what is old says nothing of a gap
 
     def summary(self) -> dict[str, Any]:

@@ -412,7 +412,7 @@ class MavlinkController:
             )
             self._now = replace(self._now, tank=full * m.battery_remaining / 100.0 if full else None, tank_time=now)
         elif kind == "SERVO_OUTPUT_RAW" and m.port == 0:
-            self._now = replace(self._now, pump=max(0.0, (m.servo5_raw - LOW) / 1000.0))
+            self._now = replace(self._now, pump=max(0.0, (m.servo5_raw - LOW) / 1000.0), pump_time=now)
         elif kind == "EXTENDED_SYS_STATE":
             self._now = replace(self._now, landed=m.landed_state == 1)
         elif kind == "EKF_STATUS_REPORT":

@@ -48,6 +48,7 @@ class SimulatedController:
             tank=a.tank,
             tank_time=self._clock.now(),
             pump=a.pump,
+            pump_time=self._clock.now(),
             home=self._field(a.home),
             wind=a.parameter["SIM_WIND_SPD"],
         )
