@@ -12,6 +12,7 @@ import numpy as np
 
 from d2oc.arrays import Floats
 from d2oc.density import SampleSet, build_density, sample_density
+from d2oc.density.moving import Moves, motion_of
 from d2oc.field import Field
 from d2oc.laws import team_law
 from d2oc.record import (
@@ -293,6 +294,8 @@ def team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequ
     """Team of a scenario, ready to start."""
     kind = np.repeat(np.arange(len(kinds), dtype=np.int32), [k.n_agents for k in kinds])
     starts = start_positions(scenario, field, len(kind))
+    motion = motion_of(scenario.density.motion)
+    moves = None if motion is None else Moves(motion, scenario.mission.time_step_s)
     return TeamSetup(
         points=samples.points,
         weights=samples.weights,
@@ -305,7 +308,8 @@ def team_setup(scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequ
         comm_range=scenario.radio.comm_range_m,
         rule=scenario.ledger.rule,
         order=scenario.mission.order,
-        controller=team_law(scenario, field, samples, kinds, starts),
+        controller=team_law(scenario, field, samples, kinds, starts, moves),
+        moves=moves,
     )
 
 
@@ -327,6 +331,7 @@ def record_header(scenario: Scenario, field: Field, samples: SampleSet, setup: T
         sampling=samples.report(),
         no_spray_zones_m=tuple(_corners(zone.boundary) for zone in field.no_spray_zones),
         georeference=None if field.frame is None else field.frame.as_mapping(),
+        motion=None if setup.moves is None else setup.moves.motion.as_mapping(),
     )
 
 

@@ -207,7 +207,7 @@ class AgentsRuntime:
 
 def ground_of_team(setup: TeamSetup) -> Ground:
     """What the team is to treat."""
-    return ground_of(setup.points, setup.weights, len(setup.kind))
+    return ground_of(setup.points, setup.weights, len(setup.kind), setup.moves)
 
 
 def agent_setups(

@@ -139,6 +139,8 @@ def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
     found = [(key, value, f'"{needed}"') for key, value, needed in keys if value != needed]
     if scenario.control.law in BASELINES:
         found.append(("control.law", scenario.control.law, '"mission-plan" or "closed-form"'))
+    if scenario.team.keep_connected:
+        found.append(("team.keep_connected", "true", "false"))
     return found
 
 
