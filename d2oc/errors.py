@@ -12,6 +12,7 @@
     ├── RecordError           a run folder or a reference case
     ├── BusError              an address, a certificate or an agent on the network
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
+    ├── DisplayError          a window is wanted where there is no display
     └── MissingExtraError     an optional package that is not installed
 """
 
@@ -21,6 +22,7 @@ __all__ = [
     "BusError",
     "D2ocError",
     "DensityError",
+    "DisplayError",
     "FieldError",
     "MapFileError",
     "MissingExtraError",
@@ -70,6 +72,13 @@ class BusError(D2ocError):
 
 class RuntimeUnavailableError(D2ocError):
     """A runtime does not fit the scenario, or processes that it needs cannot be reached."""
+
+
+class DisplayError(D2ocError):
+    """A window is wanted where none can be opened."""
+
+    def __init__(self) -> None:
+        super().__init__("no window can be opened, since there is no display here (is DISPLAY set?); leave --gui away")
 
 
 class MissingExtraError(D2ocError):
