@@ -83,7 +83,7 @@ def _limits_inside(
             scenario.mission.time_step_s,
             scenario.name,
             PLANES if scenario.team.keep_connected else 0,
-        )  # fmt: skip
+        )
         for kind, own in zip(kinds, control, strict=True)
     ]
     agents = [braking for kind, braking in zip(kinds, ready, strict=True) for _ in range(kind.n_agents)]

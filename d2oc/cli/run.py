@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,6 +60,10 @@ def run(
             "--live", help="Serve a page, to this machine only, that follows the mission; prints its address."
         ),
     ] = False,
+    gui: Annotated[
+        bool, typer.Option("--gui", help="Watch the bullet world in PyBullet's window; closing it ends the mission.")
+    ] = False,
+    gui_speed: Annotated[float, typer.Option(help="How many times real time is watched.", min=0.1)] = 5.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,11 +72,12 @@ def run(
     from d2oc.mission import simulate
     from d2oc.runtime.choice import RuntimeChoice
     from d2oc.scenario import load_scenario
+    from d2oc.worlds import watched_world
 
     choice = RuntimeChoice(runtime.value, agents_per_actor, ray_address)
     if resume is not None:
-        if scenario is not None or seed is not None or out is not None or changes or overwrite:
-            raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them")
+        if scenario is not None or seed is not None or out is not None or changes or overwrite or gui:
+            raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them, nor --gui")
         folder = resume
         flown_by = None if choice == RuntimeChoice() else choice
         with mission_progress(folder.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
@@ -81,9 +87,20 @@ def run(
     else:
         loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
         folder = out or _run_folder(loaded)
-        with mission_progress(loaded.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
+        watched = watched_world(loaded, gui_speed) if gui else nullcontext()
+        with (
+            watched as world_of,
+            mission_progress(loaded.name, silent=quiet or as_json) as on_progress,
+            live_view(live) as watch,
+        ):
             record = simulate(
-                loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress, watch=watch
+                loaded,
+                out=folder,
+                overwrite=overwrite,
+                runtime=choice,
+                on_progress=on_progress,
+                watch=watch,
+                world_of=world_of,
             )
     summary = summarise_into(folder, record)
     picture = _draw(record, folder, summary)

@@ -533,6 +533,30 @@ class SensorTable(Table):
     """Standard deviation of the velocity per axis, drifting over a second. [m/s]"""
 
 
+class HillTable(Table):
+    """`[[world.terrain.hills]]`: a hill of Gaussian shape, or a hollow."""
+
+    top_m: Point
+    """Where its top is, local metres. [m]"""
+    height_m: Finite
+    """Of the top over the slope; negative: a hollow. [m]"""
+    sigma_m: Positive
+    """Distance from the top where 61 % of the height is left. [m]"""
+
+
+class TerrainTable(Table):
+    """`[world.terrain]`: ground that is not level; drones keep their height above it."""
+
+    slope_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Rise over distance; the height is 0 at the origin of the field. [%]"""
+    uphill_deg: Finite = 0.0
+    """Where it rises to, anticlockwise from east. [deg]"""
+    hills: tuple[HillTable, ...] = ()
+    """Hills on the slope."""
+    cell_m: Positive = 2.0
+    """Distance of two heights of the ground; in between it is bilinear. [m]"""
+
+
 class WorldTable(Table):
     """`[world]`: what moves the drones."""
 
@@ -547,6 +571,12 @@ class WorldTable(Table):
     """Wind, where the world is `bullet`."""
     sensors: SensorTable = SensorTable()
     """Sensors, where the world is `bullet`."""
+    ground_effect: bool = False
+    """Rotors lift more near the ground, where the world is `bullet`."""
+    downwash: bool = False
+    """Drones feel the air that those above them blow down, where the world is `bullet`."""
+    terrain: TerrainTable | None = None
+    """Ground that is not level, where the world is `bullet`."""
 
 
 class DoseTable(Table):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from d2oc.faults import Fault, find_faults
 from d2oc.memory import copies
 from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion
+from d2oc.world.air import feel_air, still_air
 from d2oc.world.autopilot import ACCELERATION, HOLD, TILT, VELOCITY, Memory, Setpoint
 from d2oc.world.bodies import Bodies
 from d2oc.world.fleet import Fleet, fleet_arrays
 from d2oc.world.flight import Layout, Wrench, fly, predict, tell_autopilots, write_states
 from d2oc.world.sensors import SatelliteReceiver
+from d2oc.world.terrain import Terrain, ground_at, level_ground, look_down
 from d2oc.world.wind import Wind
 
 LOOP_RATE = 48.0
@@ -61,9 +63,15 @@ class BulletSetup:
     flow: Floats
     """Of each pump while on a mission, shape (L,). [L/s]"""
     place: Floats
-    """Where each starts and which height it holds, shape (L, 3). [m]"""
+    """Where each starts and which height above ground it holds, shape (L, 3). [m]"""
     time_step: float
     """Control period. [s]"""
+    terrain: Terrain = field(default_factory=level_ground)
+    """The ground."""
+    ground_effect: bool = False
+    """Whether rotors lift more near the ground."""
+    downwash: bool = False
+    """Whether drones feel the air that those above them blow down."""
 
 
 class BulletWorld:
@@ -93,7 +101,9 @@ class BulletWorld:
         self._dt = setup.time_step / self._n_loops
         substeps = math.ceil(self._dt * PHYSICS_RATE - 1e-9)
         size = [(a.radius_m, a.height_m) for a in setup.airframes]
-        self.bodies = Bodies(setup.place, self.fleet.mass, self.fleet.inertia, size, self._dt, substeps)
+        self.bodies = Bodies(
+            _start(setup), self.fleet.mass, self.fleet.inertia, size, self._dt, substeps, setup.terrain
+        )
         self.body: Floats = np.zeros((n_agents, 13))
         """Position, attitude, velocity and rate of each body, shape (L, 13)."""
         self.bodies.read(self.body)
@@ -103,6 +113,9 @@ class BulletWorld:
         )
         """Of each rotor, shape (L, R). [N]"""
         self._setpoint = _waiting(setup.place)
+        look_down(setup.terrain, self.body, self._setpoint.ground, self._setpoint.climb)
+        self.air = still_air(n_agents, ground_effect=setup.ground_effect, downwash=setup.downwash)
+        """What drones and ground do to the air at each drone."""
         self._memory = Memory(np.zeros((n_agents, 3)))
         self._wrench = Wrench(np.zeros((n_agents, 3)), np.zeros((n_agents, 3)))
         self.liquid: Floats = setup.liquid.astype(np.float64)
@@ -158,7 +171,9 @@ class BulletWorld:
 
     def telemetry(self) -> Mapping[str, Floats]:
         """More columns of the record, each of shape (L,)."""
+        level = np.ptp(self._setup.terrain.height) == 0.0
         return {
+            **({} if level else {"ground_m": self._setpoint.ground.copy()}),
             "height_m": self.body[:, 2].copy(),
             "wind_x_m_s": self._wind.velocity[:, 0].copy(),
             "wind_y_m_s": self._wind.velocity[:, 1].copy(),
@@ -209,18 +224,22 @@ class BulletWorld:
     def _loop(self, since: float) -> None:
         """One pass of all autopilots and the physics that follows."""
         wind = self._wind.blow(self._dt, self.body[:, 7:10])
+        feel_air(self.fleet, self.body, self._setpoint.ground, self.thrust, wind, self.air)
         fly(
-            self._dt, since, self.fleet, self._setpoint, self._memory, self.body, self._receiver.error, wind,
+            self._dt, since, self.fleet, self._setpoint, self._memory, self.body, self._receiver.error, self.air,
             self.thrust, self.drawn, self._wrench,
         )  # fmt: skip
         self.bodies.push(self.body[:, :3], self._wrench.force, self._wrench.torque)
         self.bodies.step()
         self.bodies.read(self.body)
+        look_down(self._setup.terrain, self.body, self._setpoint.ground, self._setpoint.climb)
         self._touched.update(self.bodies.touching())
 
     def _look_for_faults(self) -> None:
         left = self.fleet.battery_energy - self.drawn
-        for r in find_faults(self.fault, self.body, self._half_height, left, self._touched).tolist():
+        for r in find_faults(
+            self.fault, self.body, self._setpoint.ground + self._half_height, left, self._touched
+        ).tolist():
             self.bodies.let_fall(r)
         self._touched.clear()
 
@@ -235,6 +254,13 @@ class BulletWorld:
         for r in np.flatnonzero(changed | ((sprayed > 0.0) & (self.liquid == 0.0))).tolist():
             self.bodies.set_mass(r, float(self.fleet.mass[r]), self.fleet.inertia[r])
             self._engine_mass[r], self._engine_inertia[r] = self.fleet.mass[r], self.fleet.inertia[r]
+
+
+def _start(setup: BulletSetup) -> Floats:
+    """Where the bodies start, shape (L, 3). [m]"""
+    place = setup.place.astype(np.float64)
+    place[:, 2] += [ground_at(setup.terrain, x, y)[0] for x, y in place[:, :2]]
+    return place
 
 
 def _tanks(airframes: Sequence[Airframe]) -> BoxTank:
@@ -286,4 +312,6 @@ def _waiting(place: Floats) -> Setpoint:
         tilt=np.zeros((n_agents, 2)),
         tilt_rate=np.zeros((n_agents, 2)),
         place=place.astype(np.float64),
+        ground=np.zeros(n_agents),
+        climb=np.zeros(n_agents),
     )
