@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
@@ -32,17 +31,19 @@ from d2oc.bus.messages import (
     log_of,
     n_batches,
     run_of,
-    size_of_known,
+    size_of,
     size_of_run,
 )
-from d2oc.control.alone import Ahead, account_alone, decide_alone, write_down
+from d2oc.control.alone import write_down
+from d2oc.control.controller import Crew
 from d2oc.control.d2oc import Law, Team
 from d2oc.control.giving_way import SetAside, no_weight_aside
+from d2oc.control.pilot import Brief, Pilot
+from d2oc.control.team_knowledge import TOLD_AGENTS
 from d2oc.ledger import WEIGHT_BITS, Belief, Logs, learn, new_belief, new_logs, quantised, quantum_of, with_capacity
+from d2oc.memory import packed, unpacked
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, sample_tree, search_space
 
-NEIGHBOUR_TICKS = 5
-"""Who was not heard for longer is no neighbour any more."""
 TOLD_LOGS = 32
 """Logs of which one message says how much is known; a larger team takes turns."""
 ROW_INTERVAL_TICKS = 5
@@ -51,11 +52,14 @@ REPEATED_BATCHES = 4
 """An agent says its newest batches so often, for those who missed the first time."""
 EAGER_LOGS = 16
 """Up to this many known logs, news is passed on at once."""
+LONGEST_WAY = 1000
+"""Places that a law may tell of its way."""
 PIECE_BYTES = 400
 """Size of such a piece."""
-HEAD_BYTES = 96
-"""At most, for a message without `known` and `runs`."""
-LARGEST_BATCH_BYTES = LONGEST_MESSAGE_BYTES - HEAD_BYTES - 16 * TOLD_LOGS
+HEAD_BYTES = 104
+"""At most, for a message without `sightings`, `way`, `known` and `runs`."""
+LARGEST_BATCH_BYTES = LONGEST_MESSAGE_BYTES - HEAD_BYTES - 16 * TOLD_LOGS - 32 * TOLD_AGENTS - 16 * LONGEST_WAY
+"""Of one step's consumption; nobody can be told of more."""
 SPARE_BATCHES = 64
 """Room for batches and entries at the start; it doubles when it is full."""
 
@@ -78,7 +82,11 @@ def ground_of(points: Floats, weights: Floats, n_agents: int) -> Ground:
     tree = sample_tree(points, weights)
     slot = np.empty(len(weights), np.int32)
     slot[tree.sample] = np.arange(len(weights), dtype=np.int32)
-    return Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum)
+    ground = Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum)
+    for array in (*tree, ground.weights, slot):
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)  # as in the memory that processes share, for which nothing is compiled twice
+    return ground
 
 
 class Scratch(NamedTuple):
@@ -109,8 +117,8 @@ class AgentSetup:
     """Control period. [s]"""
     negligible: int
     """A belief with no more quanta than this counts as empty."""
-    give_way: bool = True
-    """Leave to lower-numbered neighbours what they are about to treat."""
+    brief: Brief
+    """How it steers."""
     message_limit_bytes: int = 1400
     """What a message should not exceed; a single batch that is larger still goes out."""
     epoch: int = 0
@@ -124,6 +132,8 @@ class Observation(NamedTuple):
     """Steps flown so far."""
     state: Floats
     """Shape (n,)."""
+    fix: bool = True
+    """Whether it knows where it is; without, its operation is over and `state` is dead reckoning."""
 
 
 class Heard(NamedTuple):
@@ -147,8 +157,12 @@ class Report(NamedTuple):
     """Weight believed to remain. [quanta]"""
     goal: Floats
     """Goal of the step that begins, NaN if there is none. [m]"""
+    acted: bool
+    """Whether it treated in the step that ends now."""
     active: bool
     """Whether it acts in the step that begins."""
+    happened: list[int]
+    """Codes of what happened in choosing the command, see `d2oc.record.EVENT_CODES`."""
     heard: Heard
     memory: int
     """Of belief and logs. [byte]"""
@@ -163,41 +177,8 @@ class Outcome(NamedTuple):
     report: Report
 
 
-class Neighbour(NamedTuple):
-    """What another agent last said of itself."""
-
-    epoch: int
-    tick: int
-    position: tuple[float, float]
-    velocity: tuple[float, float]
-    alpha: float
-    active: bool
-
-
 Spans = dict[int, list[tuple[int, int]]]
 """Batches of some logs, by row: first and end of each run."""
-
-
-class _Memory(msgspec.Struct):
-    """All that an agent remembers; its belief follows from the logs."""
-
-    names: list[int]
-    """Of the logs, by row."""
-    version: list[int]
-    counts: bytes
-    """Entries of each batch, int32, log by log."""
-    slots: bytes
-    """int32."""
-    amounts: bytes
-    """float64."""
-    active: bool
-    reach: float
-    before: tuple[float, float] | None
-    neighbours: dict[int, Neighbour]
-    settled: list[int]
-    sent: Spans
-    row_turn: tuple[int, int]
-    refused: dict[str, int]
 
 
 @dataclass
@@ -230,13 +211,15 @@ class Agent:
         self._space, self._aside = scratch or scratch_for(ground)
         n = len(ground.weights)
         self._team = _team_of_one(setup)
+        self._pilot: Pilot = setup.brief.pilot(self._aside, setup.time_step)
         self._belief: Belief = new_belief(ground.tree, ground.weights, ground.quantum, 1)
         self._logs: Logs = new_logs(1, SPARE_BATCHES, n + SPARE_BATCHES, "sum")
         self._rows: dict[int, int] = {log_of(setup.number, setup.epoch): 0}
         self._names: list[int] = list(self._rows)
         self._sorted: list[int] = list(self._rows)
         self._before: Floats | None = None
-        self._neighbours: dict[int, Neighbour] = {}
+        self._youngest: dict[int, tuple[int, int]] = {}
+        """Epoch and tick of the last message of each sender."""
         self._settled: Ints = np.zeros(1, np.int32)
         self._sent: Spans = {}
         self._row_turn = (0, 0)
@@ -279,24 +262,21 @@ class Agent:
             The command for the step that begins, messages to send, and a report for the flight log.
         """
         k, team = observation.tick, self._team
-        was_active = bool(team.active[0])
         team.state[0] = observation.state
         team.position[0] = observation.state[list(self._setup.position_states)]
+        if not observation.fix:
+            team.n_steps[0] = min(k, team.n_steps[0])
         on_air = k <= self._setup.n_steps
-        heard, lacking = self._hear(inbox if on_air else ())
-        ahead = self._ahead(k)
-        if was_active:
+        heard, lacking, messages = self._hear(inbox if on_air or self._pilot.beacon else ())
+        self._pilot.listen(k, messages, self._before, self._crew)
+        acted = bool(team.active[0])
+        if acted:
             self._make_room(k, 0)
-            account_alone(
-                k - 1, self._ground.quantum, team, ahead, self._tree, self._belief, self._logs, self._space,
-                self._aside,
-            )  # fmt: skip
-        consumed, samples, amounts = self._last_batch(k - 1) if was_active else _nothing()
-        decide_alone(
-            k, self._ground.quantum, self._setup.negligible, team, self._setup.law, ahead, self._tree, self._belief,
-            self._space, self._aside,
-        )  # fmt: skip
-        outbox = [self._message(k, lacking)] if on_air else []
+            self._pilot.book(k - 1, self._crew)
+            acted = bool(team.active[0])
+        consumed, samples, amounts = self._last_batch(k - 1) if acted else _nothing()
+        self._pilot.decide(k, self._crew)
+        outbox = [self._message(k, lacking)] if on_air or self._pilot.beacon else []
         self._before = team.position[0].copy()
         self._settled = self._belief.version[0].copy()
         report = Report(
@@ -305,11 +285,21 @@ class Agent:
             amounts,
             int(self._belief.total[0]),
             team.goal[0].copy(),
+            acted,
             bool(team.active[0]),
+            self._pilot.happened,
             heard,
             self.memory_bytes,
         )
         return Outcome(team.input[0].copy(), outbox, report)
+
+    @property
+    def _crew(self) -> Crew:
+        """The agent as a team of one."""
+        return Crew(
+            self._team, self._setup.law, self._tree, self._belief, self._logs, self._space,
+            self._ground.quantum, self._setup.negligible,
+        )  # fmt: skip
 
     @property
     def memory_bytes(self) -> int:
@@ -323,64 +313,70 @@ class Agent:
         none = np.empty(0, np.int32)
         heard = Heard(none, none, none)
         remaining = int(self._belief.total[0])
-        report = Report(0.0, none, np.empty(0), remaining, team.goal[0].copy(), False, heard, self.memory_bytes)
+        goal = team.goal[0].copy()
+        report = Report(0.0, none, np.empty(0), remaining, goal, False, False, [], heard, self.memory_bytes)
         return Outcome(team.input[0].copy(), [], report)
 
     # Remembering
 
     def snapshot(self) -> bytes:
-        """All that the agent remembers, as plain data."""
+        """All that the agent remembers, as plain data; its belief follows from the logs."""
         team, version = self._team, self._belief.version[0, : len(self._names)]
         entry = np.concatenate([self._entry_numbers(row, 0, int(n)) for row, n in enumerate(version)])
-        counts = np.concatenate([self._logs.length[row, :n] for row, n in enumerate(version)])
-        return msgspec.msgpack.encode(
-            _Memory(
-                names=self._names,
-                version=version.tolist(),
-                counts=counts.tobytes(),
-                slots=self._logs.slot[entry].tobytes(),
-                amounts=self._logs.amount[entry].tobytes(),
-                active=bool(team.active[0]),
-                reach=float(team.reach[0]),
-                before=None if self._before is None else _pair(self._before),
-                neighbours=self._neighbours,
-                settled=self._settled[: len(self._names)].tolist(),
-                sent=self._sent,
-                row_turn=self._row_turn,
-                refused={reason.name: count for reason, count in self.refused.items()},
-            )
+        return packed(
+            {
+                "names": self._names,
+                "version": version,
+                "counts": np.concatenate([self._logs.length[row, :n] for row, n in enumerate(version)]),
+                "slots": self._logs.slot[entry],
+                "amounts": self._logs.amount[entry],
+                "n_steps": int(team.n_steps[0]),
+                "active": bool(team.active[0]),
+                "consumed": float(team.consumed[0]),
+                "reach": float(team.reach[0]),
+                "before": self._before,
+                "youngest": list(self._youngest.items()),
+                "settled": self._settled[: len(self._names)],
+                "sent": list(self._sent.items()),
+                "row_turn": self._row_turn,
+                "refused": [self.refused[reason] for reason in Refused],
+                "pilot": self._pilot.remembered(),
+            }
         )
 
     def restore(self, memory: bytes) -> None:
         """Remember what `snapshot` gave, as if nothing had happened since; only for an agent that has not flown yet."""
-        kept = msgspec.msgpack.decode(memory, type=_Memory)
-        for name in kept.names[1:]:
+        kept, team = unpacked(memory), self._team
+        for name in kept["names"][1:]:
             self._new_row(name)
-        self._restore_logs(kept)
-        self._team.active[0], self._team.reach[0] = kept.active, kept.reach
-        self._before = None if kept.before is None else np.array(kept.before)
-        self._neighbours, self._sent, self._row_turn = kept.neighbours, kept.sent, kept.row_turn
-        self._settled = _padded(np.array([kept.settled], np.int32), self._belief.version.shape)[0]
-        self.refused = {Refused[name]: count for name, count in kept.refused.items()}
+        self._restore_logs(kept["version"], kept["counts"], kept["slots"], kept["amounts"])
+        team.n_steps[0], team.active[0] = kept["n_steps"], kept["active"]
+        team.consumed[0], team.reach[0] = kept["consumed"], kept["reach"]
+        self._before = kept["before"]
+        self._youngest = {sender: tuple(when) for sender, when in kept["youngest"]}
+        self._settled = _padded(kept["settled"][None], self._belief.version.shape)[0]
+        self._sent = {row: [tuple(span) for span in spans] for row, spans in kept["sent"]}
+        self._row_turn = tuple(kept["row_turn"])
+        self.refused = dict(zip(Refused, kept["refused"], strict=True))
+        self._pilot.remember(kept["pilot"])
 
-    def _restore_logs(self, kept: _Memory) -> None:
-        counts, slots = np.frombuffer(kept.counts, np.int32), np.frombuffer(kept.slots, np.int32)
-        self._make_room(max(kept.version), len(slots))
+    def _restore_logs(self, version: Ints, counts: Ints, slots: Ints, amounts: Floats) -> None:
+        self._make_room(int(version.max()), len(slots))
         begin = np.cumsum(counts, dtype=np.int64) - counts
-        ends = np.cumsum(kept.version).tolist()
-        for row, (n, end) in enumerate(zip(kept.version, ends, strict=True)):
+        ends = np.cumsum(version)
+        for row, (n, end) in enumerate(zip(version, ends, strict=True)):
             self._logs.length[row, :n] = counts[end - n : end]
             self._logs.first[row, :n] = begin[end - n : end]
         self._logs.slot[: len(slots)] = slots
-        self._logs.amount[: len(slots)] = np.frombuffer(kept.amounts)
+        self._logs.amount[: len(slots)] = amounts
         self._logs.used[0] = len(slots)
-        known = _padded(np.array([kept.version], np.int32), self._belief.version.shape)[0]
+        known = _padded(version[None], self._belief.version.shape)[0]
         learn(self._tree, self._belief, self._logs, 0, known, self._ground.quantum)
 
     # Hearing
 
-    def _hear(self, inbox: Sequence[bytes]) -> tuple[Heard, dict[int, tuple[int, int]]]:
-        """Take in messages; also what others lack of each log, by row."""
+    def _hear(self, inbox: Sequence[bytes]) -> tuple[Heard, dict[int, tuple[int, int]], list[Message]]:
+        """Take in messages; also what others lack of each log, by row, and those that are young."""
         rows, messages = [], []
         for data in inbox:
             message = self._read(data)
@@ -391,7 +387,7 @@ class Agent:
             if self._note(message):
                 messages.append(message)
             rows.append((message.sender, entries, len(data)))
-        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(messages)
+        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(messages), messages
 
     def _read(self, data: bytes) -> Message | Refused:
         message = decode(data)
@@ -400,13 +396,11 @@ class Agent:
         return message
 
     def _note(self, message: Message) -> bool:
-        """Remember what a neighbour says of itself; returns whether it is younger than what it said before."""
-        last = self._neighbours.get(message.sender)
-        if last is not None and (last.epoch, last.tick) >= (message.epoch, message.tick):
+        """Whether a message is younger than what its sender said before."""
+        when = (message.epoch, message.tick)
+        if self._youngest.get(message.sender, (-1, -1)) >= when:
             return False
-        self._neighbours[message.sender] = Neighbour(
-            message.epoch, message.tick, message.position_m, message.velocity_m_s, message.alpha, message.active
-        )
+        self._youngest[message.sender] = when
         return True
 
     def _lacking(self, messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
@@ -471,29 +465,11 @@ class Agent:
         rows, steps = self._logs.first.shape
         if n_batches > steps:
             self._logs = _with_shape(self._logs, rows, max(n_batches, 2 * steps))
-        needed = int(self._logs.used[0]) + n_entries + len(self._ground.slot)
+        needed = int(self._logs.used[0]) + n_entries + 2 * len(self._ground.slot)  # a law may take each sample twice
         if needed > len(self._logs.slot):
             self._logs = with_capacity(self._logs, needed + needed // 2)
 
     # Acting
-
-    def _ahead(self, k: int) -> Ahead:
-        """Neighbours that go first, where they should be now and one tick later."""
-        near = [
-            neighbour
-            for number, neighbour in sorted(self._neighbours.items())
-            if number < self.number and k - neighbour.tick <= NEIGHBOUR_TICKS
-        ]
-        near = near if self._setup.give_way else []
-        position = np.array([n.position for n in near]).reshape(-1, 2)
-        velocity = np.array([n.velocity for n in near]).reshape(-1, 2)
-        age = np.array([k - n.tick for n in near], np.float64)[:, None]
-        return Ahead(
-            np.array([n.alpha for n in near]),
-            np.array([n.active for n in near], np.bool_),
-            position + age * self._setup.time_step * velocity,
-            position + (age + 1) * self._setup.time_step * velocity,
-        )
 
     def _last_batch(self, step: int) -> tuple[float, Ints, Floats]:
         first, count = int(self._logs.first[0, step]), int(self._logs.length[0, step])
@@ -506,11 +482,14 @@ class Agent:
     def _message(self, k: int, lacking: Mapping[int, tuple[int, int]]) -> bytes:
         setup, position = self._setup, self._team.position[0]
         velocity = np.zeros(2) if self._before is None else (position - self._before) / setup.time_step
+        sightings, way = self._pilot.say(k)
         known_from, known_until, known = self._told(k)
-        runs = self._runs(k, lacking, setup.message_limit_bytes - HEAD_BYTES - size_of_known(known))
+        room = setup.message_limit_bytes - HEAD_BYTES - size_of(sightings) - len(way) - size_of(known)
+        runs = self._runs(k, lacking, room)
         message = Message(
-            VERSION, setup.number, setup.epoch, k, _pair(position), _pair(velocity), setup.alpha, setup.n_steps - k,
-            bool(self._team.active[0]), known_from, known_until, known, runs,
+            VERSION, setup.number, setup.epoch, k, _pair(position), _pair(velocity), setup.alpha,
+            max(0, int(self._team.n_steps[0]) - k), bool(self._team.active[0]), sightings, way, known_from,
+            known_until, known, runs,
         )  # fmt: skip
         return encode(message)
 

@@ -5,10 +5,13 @@
     D2ocError                 base; its text is one sentence for the user
     ├── ScenarioError         a scenario file, key or value
     ├── FieldError            a boundary or no-fly zone
+    ├── MapFileError          a file with a boundary, zones, counts or a map on the globe
     ├── DensityError          a reference density or its data file
     ├── TransportError        sites, capacities or masses that cannot be matched
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
+    ├── BusError              an address, a certificate or an agent on the network
+    ├── ExportError           a record that cannot be written in a format
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     └── MissingExtraError     an optional package that is not installed
 """
@@ -16,9 +19,12 @@
 from __future__ import annotations
 
 __all__ = [
+    "BusError",
     "D2ocError",
     "DensityError",
+    "ExportError",
     "FieldError",
+    "MapFileError",
     "MissingExtraError",
     "RecordError",
     "RuntimeUnavailableError",
@@ -40,6 +46,10 @@ class FieldError(D2ocError):
     """A field boundary or a no-fly zone cannot be used."""
 
 
+class MapFileError(D2ocError):
+    """A file with a boundary, zones, counts or a map on the globe cannot be used."""
+
+
 class DensityError(D2ocError):
     """A reference density, or the data file behind it, cannot be used."""
 
@@ -54,6 +64,14 @@ class UnstableLoopError(D2ocError):
 
 class RecordError(D2ocError):
     """A run folder or a reference case cannot be read."""
+
+
+class BusError(D2ocError):
+    """An address, a certificate or an agent that the network bus cannot work with."""
+
+
+class ExportError(D2ocError):
+    """A record cannot be written in a format."""
 
 
 class RuntimeUnavailableError(D2ocError):

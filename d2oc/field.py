@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from d2oc.errors import FieldError
+from d2oc.geo import LocalFrame, NamedRing, read_boundary, read_zones
 
 if TYPE_CHECKING:
-    from d2oc.scenario.schema import FieldTable
+    from d2oc.scenario.schema import FieldTable, NoFlyZoneTable, NoSprayZoneTable
 
-__all__ = ["Bounds", "Field", "NoFlyZone"]
+__all__ = ["Bounds", "Field", "NoFlyZone", "NoSprayZone"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -49,10 +51,29 @@ class NoFlyZone:
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
-    """A polygon to cover and the no-fly zones in it.
+class NoSprayZone:
+    """A polygon where nothing is treated, but which drones may fly over; its edge belongs to it.
 
-    The edge of the boundary belongs to the field; the edge of a no-fly zone belongs to the zone.
+    Attributes
+    ----------
+    name : str
+        Name used in messages.
+    boundary : ndarray, shape (v, 2)
+        Corners in either direction, local ENU, not repeated at the end. [m]
+    """
+
+    name: str
+    boundary: Floats
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boundary", _checked_ring(self.boundary, f"no-spray zone '{self.name}'"))
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A polygon to cover, and the zones in it that are not flown or not sprayed.
+
+    The edge of the boundary belongs to the field; the edge of a zone belongs to the zone.
 
     Attributes
     ----------
@@ -60,6 +81,12 @@ class Field:
         Corners in either direction, local ENU, not repeated at the end. [m]
     no_fly_zones : tuple of NoFlyZone
         They may overlap each other and reach beyond the boundary.
+    no_spray_zones : tuple of NoSprayZone
+        They too, and also the no-fly zones.
+    frame : LocalFrame or None
+        Where the local coordinates are on the globe; None for a field that has no place.
+    notes : tuple of str
+        Sentences on what was done to the files that it came from.
 
     Raises
     ------
@@ -69,11 +96,16 @@ class Field:
 
     boundary: Floats
     no_fly_zones: tuple[NoFlyZone, ...] = ()
+    no_spray_zones: tuple[NoSprayZone, ...] = ()
+    frame: LocalFrame | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boundary", _checked_ring(self.boundary, "field boundary"))
         if self.no_fly_zones and self.area_m2 <= EDGE_TOLERANCE * ring_area(self.boundary):
             raise FieldError("field.no_fly_zones cover the whole field, so nothing is left to treat")
+        if self.no_spray_zones and self.treatable_area_m2 <= EDGE_TOLERANCE * ring_area(self.boundary):
+            raise FieldError("the no-spray and no-fly zones cover the whole field, so nothing is left to treat")
 
     @classmethod
     def rectangle(cls, xmin: float, ymin: float, xmax: float, ymax: float) -> Field:
@@ -82,13 +114,36 @@ class Field:
 
     @classmethod
     def from_table(cls, table: FieldTable) -> Field:
-        """Field of a scenario's `[field]` table: a rectangle at the origin or a polygon; mistakes name the key."""
-        boundary = _checked_ring(_boundary_of(table), "field.boundary_m")
-        zones = [
-            NoFlyZone(zone.name, _checked_ring(zone.boundary_m, f"field.no_fly_zones[{i}].boundary_m ('{zone.name}')"))
-            for i, zone in enumerate(table.no_fly_zones)
-        ]
-        return cls(boundary, tuple(zones))
+        """Field of a scenario's `[field]` table: a rectangle, a polygon or files; mistakes name the key or the file.
+
+        Raises
+        ------
+        FieldError
+            If the values make no field.
+        MapFileError
+            If a file cannot be used.
+        """
+        place = table.origin_lon_lat_deg
+        frame = None if place is None else LocalFrame.at(*place)
+        holes: tuple[NamedRing, ...] = ()
+        notes: tuple[str, ...] = ()
+        if table.boundary_file is not None:
+            outline = read_boundary(table.boundary_file, frame, table.boundary_part)
+            frame, holes, notes = outline.frame, outline.holes, outline.notes
+            boundary = _checked_ring(outline.ring, str(table.boundary_file))
+        else:
+            boundary = _checked_ring(_boundary_of(table), "field.boundary_m")
+        no_fly, of_no_fly = _zones_in_file(table.no_fly_file, frame, boundary, table.no_fly_buffer_m)
+        no_spray, of_no_spray = _zones_in_file(table.no_spray_file, frame, boundary, table.no_spray_buffer_m)
+        no_fly = (*_zones_in_table("no_fly_zones", table.no_fly_zones), *holes, *no_fly)
+        no_spray = (*_zones_in_table("no_spray_zones", table.no_spray_zones), *no_spray)
+        return cls(
+            boundary,
+            tuple(NoFlyZone(zone.name, zone.ring) for zone in no_fly),
+            tuple(NoSprayZone(zone.name, zone.ring) for zone in no_spray),
+            frame,
+            (*notes, *of_no_fly, *of_no_spray),
+        )
 
     @property
     def bounds(self) -> Bounds:
@@ -98,17 +153,29 @@ class Field:
 
     @cached_property
     def area_m2(self) -> float:
-        """Area inside the boundary and outside every zone, exact also where zones overlap. [m^2]"""
+        """Area inside the boundary and outside every no-fly zone, exact also where zones overlap. [m^2]"""
         if not self.no_fly_zones:
             return ring_area(self.boundary)
         return _area_outside(self.boundary, [zone.boundary for zone in self.no_fly_zones])
+
+    @property
+    def zones(self) -> tuple[NoFlyZone | NoSprayZone, ...]:
+        """Zones of either kind, no-fly zones first."""
+        return (*self.no_fly_zones, *self.no_spray_zones)
+
+    @cached_property
+    def treatable_area_m2(self) -> float:
+        """Area inside the boundary and outside every zone of either kind. [m^2]"""
+        if not self.no_spray_zones:
+            return self.area_m2
+        return _area_outside(self.boundary, [zone.boundary for zone in self.zones])
 
     def area_within(self, ring: Floats) -> float:
         """Area of the part of a polygon, shape (v, 2), that is inside the boundary. [m^2]"""
         return ring_area(ring) - _area_outside(ring, [self.boundary])
 
     def contains(self, points: ArrayLike) -> Bools:
-        """Whether points may be treated: in the boundary and in no zone.
+        """Whether drones may be at points: in the boundary and in no no-fly zone.
 
         Parameters
         ----------
@@ -127,11 +194,15 @@ class Field:
 
     def in_no_fly_zones(self, points: ArrayLike) -> Bools:
         """Whether points are in at least one no-fly zone or on its edge, shape (n,)."""
-        where = _as_points(points)
-        inside = np.zeros(len(where), dtype=np.bool_)
-        for zone in self.no_fly_zones:
-            inside |= ring_contains(zone.boundary, where)
-        return inside
+        return _in_any(self.no_fly_zones, points)
+
+    def in_no_spray_zones(self, points: ArrayLike) -> Bools:
+        """Whether points are in at least one no-spray zone or on its edge, shape (n,)."""
+        return _in_any(self.no_spray_zones, points)
+
+    def treatable(self, points: ArrayLike) -> Bools:
+        """Whether points may be treated: in the boundary and in no zone of either kind, shape (n,)."""
+        return self.contains(points) & ~self.in_no_spray_zones(points)
 
     def place(self, unit: Floats) -> Floats:
         """Carry the unit square onto the inside of the boundary, area for area (inverse Rosenblatt transform).
@@ -160,6 +231,14 @@ class Field:
                 share = np.clip((unit[here, 1] - start) / (end - start), 0.0, 1.0)
                 points[here] = slab.place(unit[here, 0], share)
         return points
+
+
+def _in_any(zones: Iterable[NoFlyZone | NoSprayZone], points: ArrayLike) -> Bools:
+    where = _as_points(points)
+    inside = np.zeros(len(where), dtype=np.bool_)
+    for zone in zones:
+        inside |= ring_contains(zone.boundary, where)
+    return inside
 
 
 class _Slab(NamedTuple):
@@ -325,6 +404,26 @@ def _boundary_of(table: FieldTable) -> Floats:
     if width is None or height is None:
         raise FieldError("field needs width_m and height_m for a rectangle, or boundary_m for a polygon")
     return np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
+
+
+def _zones_in_table(key: str, tables: Iterable[NoFlyZoneTable | NoSprayZoneTable]) -> tuple[NamedRing, ...]:
+    return tuple(
+        NamedRing(zone.name, _checked_ring(zone.boundary_m, f"field.{key}[{i}].boundary_m ('{zone.name}')"))
+        for i, zone in enumerate(tables)
+    )
+
+
+def _zones_in_file(
+    file: Path | None, frame: LocalFrame | None, boundary: Floats, buffer_m: float
+) -> tuple[tuple[NamedRing, ...], tuple[str, ...]]:
+    """Zones of a file and sentences on it; nothing if there is no file."""
+    if file is None:
+        return (), ()
+    if frame is None:
+        raise FieldError(
+            f"{file} is on the globe, but the field is not: give field.boundary_file, or field.origin_lon_lat_deg"
+        )
+    return read_zones(file, frame, boundary, buffer_m)
 
 
 def _checked_ring(corners: ArrayLike, what: str) -> Floats:

@@ -7,13 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from d2oc.arrays import Floats
+from d2oc.bus.from_scenario import radio_model
 from d2oc.control.assigned_law import AssignedLaw
 from d2oc.control.baselines import BASELINES, baseline_steering
 from d2oc.control.baselines.guidance import CoverageTask
 from d2oc.control.baselines.steering import response_of
 from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
 from d2oc.control.fence import fence_of
-from d2oc.control.limits_inside import LimitsInside, braking_of, require_room, way_of_one_step, ways_for
+from d2oc.control.limits_inside import (
+    LimitsInside,
+    braking_of,
+    require_room,
+    rules_for,
+    way_of_one_step,
+    ways_for,
+)
 from d2oc.control.mission_law import ASTRAY_STEPS, MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
 from d2oc.density import SampleSet
@@ -65,7 +73,9 @@ def _limits_inside(
     separation, comm_range = scenario.team.separation_m, scenario.radio.comm_range_m
     if separation > 0:
         require_room(scenario.name, agents, starts, separation, comm_range)
-    return LimitsInside(law, agents, starts, fence_of(field), separation, comm_range)
+    certain = radio_model(scenario).perfect
+    rules = rules_for(agents, fence_of(field), separation, comm_range, certain=certain)
+    return LimitsInside(law, agents, starts, rules)
 
 
 def _law(
@@ -108,7 +118,11 @@ def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agent
         patience = 1
         ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
     flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways) for kind in kinds}
-    effort = Effort(rounds=scenario.control.plan_rounds, routes=scenario.control.plan_routes)
+    effort = Effort(
+        rounds=scenario.control.plan_rounds,
+        routes=scenario.control.plan_routes,
+        early_share=scenario.control.plan_early_share,
+    )
     return MissionPlanLaw(
         [flyers[id(kind)] for kind in agents],
         _n_steps(agents),

@@ -43,14 +43,16 @@ NEEDED_COLUMNS = {
     "consumption": ("tick", "agent", "sample", "amount"),
     "messages": ("tick", "sender", "receiver", "entries", "bytes"),
     "events": ("tick", "agent", "code"),
+    "cells": ("x_m", "y_m", "target_l_ha", "maximum_l_ha", "deposit_l_ha"),
 }
 """Columns that every table has; the trajectory has states, inputs and goals besides."""
 
-NO_PLAN, UNPROVEN, DRIFTED = 1, 2, 3
+NO_PLAN, UNPROVEN, DRIFTED, UNHEARD = 1, 2, 3, 4
 EVENT_CODES = {
     NO_PLAN: "no plan: the optimisation found no command within the limits",
     UNPROVEN: "unproven: no part of the plan, followed by braking, kept all distances",
     DRIFTED: "drifted: the agent was not where it should have been, so it braked from where it was",
+    UNHEARD: "unheard: a message of another agent was lost, so it flew on along the way proven before",
 }
 """What may happen to an agent in a step; after the first two it flew on along the way proven before, to rest."""
 
@@ -87,6 +89,13 @@ class RecordHeader:
     """Corners of the zones, local ENU. [m]"""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """What was drawn, removed and noticed when the density was sampled."""
+    no_spray_zones_m: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Corners of the zones that are flown over but not treated, local ENU. [m]"""
+    georeference: Mapping[str, Any] | None = None
+    """Where the local frame is: `crs`, `origin_easting_m`, `origin_northing_m`; None for a field without a place."""
+    raster: Mapping[str, Any] | None = None
+    """Grid of the table `cells` of a spraying mission: `n_rows`, `n_columns`, `cell_m`, `origin_x_m`, `origin_y_m`
+    (lower left corner; row 0 is the south); None for a mission that sprays nothing."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -190,6 +199,11 @@ class Record:
         return self._table("events")
 
     @property
+    def cells(self) -> Columns:
+        """One row a raster cell of a spraying mission, row by row from the south; without columns for any other."""
+        return self._table("cells") if "cells" in self._tables else {}
+
+    @property
     def n_ticks(self) -> int:
         """Ticks recorded, the start included."""
         tick = self.trajectory["tick"]
@@ -206,7 +220,7 @@ class Record:
         content = hashlib.sha256()
         content.update(header_json(self.header).encode())
         content.update(self.scenario_toml.encode())
-        for name in ("samples", *TABLES):
+        for name in ("samples", *TABLES, *(["cells"] if self.cells else [])):
             if name == "events" and not len(self.events["tick"]):
                 continue  # records from before there were events keep their digest
             for column, values in sorted(self._table(name).items()):
@@ -247,6 +261,8 @@ class RecordWriter:
         What flies the team.
     parts_kept : int, optional
         Go on with the run that stands in the folder after so many of its parts; younger ones are deleted.
+    part : (int, int), optional
+        This record holds the rows of one agent only: its number, and the size of its team.
 
     Raises
     ------
@@ -264,6 +280,7 @@ class RecordWriter:
         clock: Callable[[], float] = time.monotonic,
         runtime: str = "inline",
         parts_kept: int | None = None,
+        part: tuple[int, int] | None = None,
     ) -> None:
         self._out = out
         self._header = header
@@ -274,12 +291,12 @@ class RecordWriter:
         self._parts: list[dict[str, Columns]] = []
         self._n_parts = 0
         self._flushed = -np.inf
-        self._provenance = {**_provenance(), "runtime": runtime}
+        self._provenance = {**_provenance(), "runtime": runtime} | ({} if part is None else {"part": part})
         if out is not None and parts_kept is not None:
             self._n_parts = parts_kept
             _forget_parts(out, parts_kept)
         elif out is not None:
-            self._open(out)
+            _open(out, header, scenario_toml, self._provenance, self._samples)
 
     def append(self, tick: Tick) -> None:
         """Add one tick; on disk at the latest half a second later."""
@@ -311,7 +328,7 @@ class RecordWriter:
         unfinished.write_bytes(head + memory)
         unfinished.replace(path)
 
-    def finish(self, status: Status, timing: Mapping[str, float]) -> Record:
+    def finish(self, status: Status, timing: Mapping[str, float], cells: Columns | None = None) -> Record:
         """Merge the parts into the final tables.
 
         Parameters
@@ -320,6 +337,8 @@ class RecordWriter:
             How the mission ended.
         timing : mapping
             Wall and compute times, kept apart from what is deterministic.
+        cells : dict of ndarray, optional
+            Raster of a spraying mission.
 
         Returns
         -------
@@ -330,25 +349,47 @@ class RecordWriter:
         if self._out is None:
             tables = {name: _merge([part[name] for part in self._parts], name) for name in TABLES}
             tables["samples"] = self._samples
+            if cells is not None:
+                tables["cells"] = cells
             return Record(self._header, status, self._scenario_toml, tables, self._provenance)
         for name in TABLES:
             write_columns(self._out / f"{name}.parquet", _read_parts(self._out, name, self._n_parts))
+        if cells is not None:
+            write_columns(self._out / "cells.parquet", cells)
         _write_text(self._out / "provenance.json", _json(self._provenance))
         _write_text(self._out / "run.json", header_json(self._header, status))
         shutil.rmtree(self._out / "parts")
         return load_record(self._out)
 
-    def _open(self, out: Path) -> None:
-        if (out / "run.json").exists():
-            raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
-        try:
-            (out / "parts").mkdir(parents=True, exist_ok=True)
-            _write_text(out / "scenario.toml", self._scenario_toml)
-            _write_text(out / "provenance.json", _json(self._provenance))
-            write_columns(out / "samples.parquet", self._samples)
-            _write_text(out / "run.json", header_json(self._header, "running"))
-        except OSError as error:
-            raise RecordError(f"{out}: cannot be written ({error.strerror})") from None
+
+def write_record(path: Path, record: Record) -> Record:
+    """Write a whole record into a run folder, and read it from there.
+
+    Raises
+    ------
+    RecordError
+        If the folder cannot be written or holds a record already.
+    """
+    _open(path, record.header, record.scenario_toml, record.provenance, record.samples)
+    for name in TABLES:
+        write_columns(path / f"{name}.parquet", getattr(record, name))
+    _write_text(path / "run.json", header_json(record.header, record.status))
+    shutil.rmtree(path / "parts")
+    return load_record(path)
+
+
+def _open(out: Path, header: RecordHeader, scenario_toml: str, provenance: Mapping[str, Any], samples: Columns) -> None:
+    """Begin a run folder."""
+    if (out / "run.json").exists():
+        raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
+    try:
+        (out / "parts").mkdir(parents=True, exist_ok=True)
+        _write_text(out / "scenario.toml", scenario_toml)
+        _write_text(out / "provenance.json", _json(provenance))
+        write_columns(out / "samples.parquet", samples)
+        _write_text(out / "run.json", header_json(header, "running"))
+    except OSError as error:
+        raise RecordError(f"{out}: cannot be written ({error.strerror})") from None
 
 
 def load_record(path: str | Path) -> Record:
@@ -377,6 +418,8 @@ def load_record(path: str | Path) -> Record:
     else:
         for name in TABLES:
             tables[name] = _reader(folder / f"{name}.parquet", name)
+        if header.raster is not None:
+            tables["cells"] = _reader(folder / "cells.parquet", "cells")
     scenario = _read_text(folder / "scenario.toml")
     record = Record(header, status, scenario, tables, _read_provenance(folder, problems), folder)
     record.problems = problems
@@ -429,9 +472,17 @@ def remove_record(path: Path) -> None:
     """Delete the record in a run folder, and nothing else that stands there."""
     if not (path / "run.json").exists():
         return
-    for name in ("run.json", "scenario.toml", "provenance.json", "summary.json", "coverage.png"):
+    for name in (
+        "run.json",
+        "scenario.toml",
+        "provenance.json",
+        "summary.json",
+        "coverage.png",
+        "report.html",
+        "replay.html",
+    ):
         (path / name).unlink(missing_ok=True)
-    for name in ("samples", *TABLES):
+    for name in ("samples", *TABLES, "cells"):
         (path / f"{name}.parquet").unlink(missing_ok=True)
     shutil.rmtree(path / "parts", ignore_errors=True)
 
@@ -439,6 +490,13 @@ def remove_record(path: Path) -> None:
 def header_json(header: RecordHeader, status: Status | None = None) -> str:
     """Text of run.json."""
     content = asdict(header)
+    for name in (
+        "no_spray_zones_m",
+        "georeference",
+        "raster",
+    ):  # records from before there were these keep their digest
+        if not content[name]:
+            del content[name]
     if status is not None:
         content["status"] = status
     return _json(content)

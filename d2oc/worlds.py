@@ -9,12 +9,15 @@ import numpy as np
 
 from d2oc.airframes.airframe import Airframe, load_preset
 from d2oc.arrays import Floats
+from d2oc.bus.from_scenario import first_ticks
 from d2oc.runtime.inline import TeamSetup
 from d2oc.scenario.schema import Scenario, VehicleTable, WindTable
 from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world import World
 from d2oc.world.bullet import BulletSetup, BulletWorld
+from d2oc.world.failing import FailingWorld
+from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind, low_altitude_gusts
 
@@ -57,6 +60,16 @@ def build_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleT
         [random_stream(scenario, SENSOR_STREAM, r) for r in agents],
     )
     return BulletWorld(_setup(scenario, team, vehicles), motion_arrays(team.models), wind, receiver)
+
+
+def with_crashes(scenario: Scenario, team: TeamSetup, world: World | None) -> World | None:
+    """The world in which those crash that a scenario lets crash; `world` itself if there are none."""
+    crashes = [fault for fault in scenario.faults if fault.what == "crash"]
+    if not crashes:
+        return world
+    if world is None:
+        world = IdealWorld(motion_arrays(team.models), team.kind)
+    return FailingWorld(world, first_ticks(crashes, scenario.mission.time_step_s, len(team.kind)))
 
 
 def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletSetup:

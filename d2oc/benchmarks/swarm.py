@@ -93,7 +93,7 @@ def _rows(cases: tuple[tuple[int, int], ...]) -> Iterator[SwarmRow]:
     for n_agents, per_actor in cases:
         setup = team_setup(n_agents)
         ground = ground_of_team(setup)
-        setups = agent_setups(setup, ground.quantum, TIME_STEP_S, MESSAGE_LIMIT_BYTES, give_way=True)
+        setups = agent_setups(setup, ground, TIME_STEP_S, MESSAGE_LIMIT_BYTES, give_way=True)
         inline_ms = _fly(_inline(setup), TICKS)
         local_ms, _ = _flown(setup, ground, LocalHost(setups, ground))
         yield _row(setup, ground, setups, per_actor, local_ms, inline_ms)

@@ -19,9 +19,9 @@ from typing import Annotated, NamedTuple
 import msgspec
 import numpy as np
 
-from d2oc.arrays import Ints, Longs
+from d2oc.arrays import Floats, Ints, Longs
 
-VERSION = 1
+VERSION = 2
 LONGEST_MESSAGE_BYTES = 65_507
 """The longest UDP datagram; longer ones are refused unread."""
 CHECKSUM_BYTES = 4
@@ -40,7 +40,20 @@ RUN_BYTES = 28
 Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << AGENT_BITS)]
 Log = Annotated[int, msgspec.Meta(ge=0, le=END_OF_LOGS)]
 Batches = Annotated[int, msgspec.Meta(ge=0, le=MOST_BATCHES)]
+Steps = Annotated[int, msgspec.Meta(ge=-1, le=MOST_BATCHES)]
 Mass = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Sighting(NamedTuple):
+    """What the sender knows of another agent, at first or second hand."""
+
+    agent: Number
+    heard: Steps
+    """Last step of which it was heard, -1 before the first."""
+    times_lost: Batches
+    """Odd while it is held for lost."""
+    position_m: tuple[float, float]
+    """Where it was then, local ENU. [m]"""
 
 
 class Run(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +90,13 @@ class Message(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     """Capacity: steps of operation left."""
     active: bool
     """Whether the sender is treating."""
+    sightings: list[Sighting]
+    """What the sender knows of others, some at a time."""
+    way: bytes
+    """Where the sender will be after this step and the next ones, and at rest from the last on: pairs of float64. [m]
+
+    Empty where its law shares no plan.
+    """
     known_from: Log
     """`known` is all that the sender knows of logs from this one on."""
     known_until: Log
@@ -111,6 +131,9 @@ class Batch(NamedTuple):
     samples: Ints
     quanta: Longs
 
+
+PLACE_BYTES = 16
+"""One place of `Message.way`."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -148,9 +171,19 @@ def size_of_run(n_batches: Longs, n_entries: Longs) -> Longs:
     return RUN_BYTES + COUNT_BYTES * n_batches + ENTRY_BYTES * n_entries
 
 
-def size_of_known(known: dict[int, int]) -> int:
-    """Bytes of the field `known`."""
-    return len(_encoder.encode(known))
+def size_of(field: object) -> int:
+    """Bytes of one field of a message."""
+    return len(_encoder.encode(field))
+
+
+def way_of(message: Message) -> Floats:
+    """Places of the sender's way, shape (P, 2). [m]"""
+    return np.frombuffer(message.way, "<f8").astype(np.float64).reshape(-1, 2)
+
+
+def way_bytes(places: Floats) -> bytes:
+    """The inverse of `way_of`."""
+    return places.astype("<f8").tobytes()
 
 
 def encode(message: Message) -> bytes:
@@ -184,7 +217,12 @@ def _is_of_another_version(content: bytes) -> bool:
 
 def _is_sound(message: Message) -> bool:
     numbers = (*message.position_m, *message.velocity_m_s, message.alpha)
-    return all(map(math.isfinite, numbers)) and all(map(_is_whole, message.runs))
+    places = (number for sighting in message.sightings for number in sighting.position_m)
+    if not all(map(math.isfinite, (*numbers, *places))) or any(s.heard >= message.tick for s in message.sightings):
+        return False
+    if len(message.way) % PLACE_BYTES or not np.isfinite(np.frombuffer(message.way, "<f8")).all():
+        return False
+    return all(map(_is_whole, message.runs))
 
 
 def _is_whole(run: Run) -> bool:

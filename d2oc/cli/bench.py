@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -153,3 +154,22 @@ def bench_world(
     rows = measure(quick=quick, on_row=on_row)
     if as_json:
         print_json({"rows": [row.as_dict() for row in rows]})
+
+
+@bench_app.command("farm")
+def bench_farm(
+    made: Annotated[int, typer.Option(help="Made fields.", min=0)] = 10,
+    fields: Annotated[str, typer.Option(help="Names, separated by commas, instead of all.")] = "",
+    seeds: Annotated[int, typer.Option(help="Flights of each method on each field.", min=1)] = 5,
+    wind: Annotated[float, typer.Option(help="Mean wind. [m/s]", min=0.0)] = 3.0,
+    data: Annotated[Path, typer.Option(help="Folder with the counted fields.")] = Path("../shared/data"),
+    out: Annotated[Path, typer.Option(help="Folder that keeps every finished flight.")] = Path("runs/bench-farm"),
+    as_json: AsJson = False,
+) -> None:
+    """Spraying methods on counted and made fields: at equal efficacy, and with the litres that d2oc sprayed."""
+    from d2oc.benchmarks.farm import field_names, line, measure
+
+    names = [name.strip() for name in fields.split(",") if name.strip()] or field_names(made, data)
+    rows = measure(names, seeds, wind, data, out, on_row=None if as_json else lambda row: print(line(row), flush=True))
+    if as_json:
+        print_json({"rows": rows})

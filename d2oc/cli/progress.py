@@ -69,3 +69,47 @@ def comparison_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | Non
         yield lambda progress: bar.update(
             task, completed=progress.done, total=progress.n_flights, description=progress.flight
         )
+
+
+@contextmanager
+def stage_progress(name: str, *, silent: bool) -> Iterator[Callable[[str], None]]:
+    """What is being done now, in a few words, on standard error."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status(name) as status:
+        yield lambda what: status.update(f"{name}: {what}")
+
+
+@contextmanager
+def count_progress(name: str, *, silent: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Progress bar over a known number, with the time left, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def sweep_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Progress bar over all settings, on standard error."""
+    if silent:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("settings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("settings", total=None)
+        yield lambda progress: bar.update(task, completed=progress.done, total=progress.n_settings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from d2oc.cli.live import live_view
 from d2oc.cli.printing import AsJson, as_file_name, print_json, say
 from d2oc.cli.program import INTERRUPTED, app
 from d2oc.cli.progress import mission_progress
@@ -52,6 +53,12 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="Go on with the mission of a run folder whose program was killed."),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Serve a page, to this machine only, that follows the mission; prints its address."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,16 +73,19 @@ def run(
         if scenario is not None or seed is not None or out is not None or changes or overwrite:
             raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them")
         folder = resume
-        with mission_progress(folder.name, silent=quiet or as_json) as on_progress:
-            record = fly_on(folder, runtime=None if choice == RuntimeChoice() else choice, on_progress=on_progress)
+        flown_by = None if choice == RuntimeChoice() else choice
+        with mission_progress(folder.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
+            record = fly_on(folder, runtime=flown_by, on_progress=on_progress, watch=watch)
     elif scenario is None:
         raise typer.BadParameter("give a scenario, or --resume RUN; `d2oc scenarios` lists those that come along")
     else:
         loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
         folder = out or _run_folder(loaded)
-        with mission_progress(loaded.name, silent=quiet or as_json) as on_progress:
-            record = simulate(loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress)
-    summary = _summarise_into(folder, record)
+        with mission_progress(loaded.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
+            record = simulate(
+                loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress, watch=watch
+            )
+    summary = summarise_into(folder, record)
     picture = _draw(record, folder, summary)
     if as_json:
         print_json(summary)
@@ -97,7 +107,8 @@ def _run_folder(scenario: Scenario) -> Path:
     return folder
 
 
-def _summarise_into(folder: Path, record: Record) -> dict[str, Any]:
+def summarise_into(folder: Path, record: Record) -> dict[str, Any]:
+    """Write summary.json."""
     summary = record.summary()
     (folder / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return summary

@@ -11,12 +11,15 @@ something remains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from d2oc.arrays import Counts, Flags, Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.control.controller import Crew, held_goal
-from d2oc.control.d2oc import has_room, settle, steer
+from d2oc.control.d2oc import Team, has_room, settle, steer
+from d2oc.control.pilot import Brief
 from d2oc.control.team_knowledge import TeamKnowledge
 from d2oc.transport.nearest_mass import SampleTree, count_alive
 from d2oc.transport.sample_partition import divide_samples
@@ -47,6 +50,8 @@ class AssignedLaw:
         self, starts: Floats, n_steps: Ints, alpha: Floats, comm_range: float, reach: Floats, refresh_steps: int
     ) -> None:
         n_agents = len(starts)
+        self._numbers: Sequence[int] = range(n_agents)
+        """Number of the agent in each row of the crew."""
         self._starts = starts
         self._n_steps = n_steps.astype(np.int64)
         self._alpha = alpha
@@ -62,7 +67,7 @@ class AssignedLaw:
         """Stage A in the own cell."""
         if k % self._refresh_steps == 0:
             self._renew[:] = True
-        for r in range(len(self._starts)):
+        for r in range(len(self._numbers)):
             if self._renew[r] and k < crew.team.n_steps[r] and crew.belief.total[r] > crew.negligible:
                 self._renew[r] = False
                 self.mine[r] = self._cell(r, k, crew)
@@ -72,19 +77,26 @@ class AssignedLaw:
 
     def account(self, k: int, first: int, crew: Crew) -> int:
         """Stage B in the own cell."""
-        for r in range(first, len(self._starts)):
+        for r in range(first, len(self._numbers)):
             if not has_room(crew.logs, crew.tree):
                 return r
             if crew.team.active[r]:
                 hidden = _hide(crew.tree, crew.belief.weight[r], crew.belief.alive[r], self.mine[r])
                 settle(r, k, crew.quantum, crew.team, crew.tree, crew.belief, crew.logs, crew.space)
                 _reveal(crew.tree, crew.belief.weight[r], crew.belief.alive[r], hidden)
-        return len(self._starts)
+        return len(self._numbers)
+
+    def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> list[Brief]:
+        """What each agent knows before take-off; see `d2oc.control.controller.Controller`."""
+        from d2oc.control.cells_pilot import CellsBrief
+
+        shared = (self._starts, self._n_steps, self._alpha, self._comm_range, self._reach, self._refresh_steps)
+        return [CellsBrief(number, *shared) for number in self._numbers]
 
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
         """Note who was heard, and who must be near and is silent."""
         self._renew |= self._knowledge.hear(k, sender, receiver, crew.team.position)
-        self._renew |= self._knowledge.miss(self._surely_in_range(k, crew))
+        self._renew |= self._knowledge.miss(self._surely_in_range(k, crew.team.position))
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """The goal, held over the horizon; see `d2oc.control.controller.Controller`."""
@@ -97,29 +109,33 @@ class AssignedLaw:
 
     def _cell(self, r: int, k: int, crew: Crew) -> Flags:
         flying = self._knowledge.flying(r) & (self._n_steps > k)
-        flying[r] = True
+        number = self._numbers[r]
+        flying[number] = True
         members = np.flatnonzero(flying)
         sites = self._knowledge.positions(r, self._starts)
-        sites[r] = crew.team.position[r]
+        sites[number] = crew.team.position[r]
         capacities = self._alpha[members] * (self._n_steps - k)[members].astype(np.float64)
         remaining = np.maximum(crew.belief.weight[r], 0.0)
         # Proportional: a team too small or too large for what remains still divides all of it.
         capacities *= remaining.sum() / capacities.sum()
         places = np.column_stack([crew.tree.x, crew.tree.y])
         owner = divide_samples(places, remaining, sites[members], capacities).owner(len(remaining))
-        return np.asarray(owner == int(np.searchsorted(members, r)))
+        return np.asarray(owner == int(np.searchsorted(members, number)))
 
-    def _surely_in_range(self, k: int, crew: Crew) -> Flags:
-        """Whom each agent must hear wherever the other has flown since it was last heard, shape (L, L)."""
+    def _surely_in_range(self, k: int, position: Floats) -> Flags:
+        """Whom each must hear wherever the other has flown since it was last heard, shape (rows, L)."""
         silent = self._knowledge.steps_since_heard(k).astype(np.float64)
         on_air = k < self._n_steps
+        rows, numbers = np.arange(len(self._numbers)), np.array(self._numbers)
         if np.isinf(self._comm_range):
             near = np.ones_like(silent, np.bool_)
         else:
-            last = np.array([self._knowledge.positions(r, self._starts) for r in range(len(self._starts))])
-            away = np.linalg.norm(last - crew.team.position[:, None], axis=2)
+            last = np.array([self._knowledge.positions(int(r), self._starts) for r in rows])
+            away = np.linalg.norm(last - position[:, None], axis=2)
             near = away + silent * self._reach[None] < self._comm_range
-        return np.asarray(near & on_air[:, None] & on_air[None] & ~np.eye(len(near), dtype=np.bool_))
+        near &= on_air[numbers][:, None] & on_air[None]
+        near[rows, numbers] = False
+        return np.asarray(near)
 
 
 @compiled

@@ -9,9 +9,9 @@ import numpy as np
 from d2oc.arrays import Floats, Ints
 from d2oc.control.d2oc import Law, Team, account, decide
 from d2oc.control.giving_way import Neighbours, SetAside, neighbours, no_weight_aside, nobody
+from d2oc.control.pilot import Brief
 from d2oc.ledger import Belief, Logs
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace
-from d2oc.vehicles.motion import Motion
 
 
 class Crew(NamedTuple):
@@ -19,7 +19,6 @@ class Crew(NamedTuple):
 
     team: Team
     law: Law
-    motion: Motion
     tree: SampleTree
     belief: Belief
     logs: Logs
@@ -56,6 +55,24 @@ class Controller(Protocol):
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
         """Take note of the messages of step k that arrived; `before` are the positions one step ago, shape (L, 2)."""
 
+    def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> list[Brief] | None:
+        """What each agent is told before take-off to fly by this law in a process of its own.
+
+        Parameters
+        ----------
+        tree : SampleTree
+            The samples.
+        weight : ndarray, shape (N,)
+            Their weights, by slot.
+        team : Team
+            Where everyone starts.
+
+        Returns
+        -------
+        briefs : list of Brief, or None
+            One an agent; None where the law needs all agents in one process.
+        """
+
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """Where active agent r wants to be after the steps k to k + horizon - 1, shape (horizon, 2). [m]
 
@@ -90,6 +107,12 @@ class ClosedFormLaw:
         """Note where neighbours will be next; see `Controller`."""
         if self._give_way:
             self._near = neighbours(sender, receiver, crew.team.position, before)
+
+    def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> list[Brief]:
+        """Nothing but whether to give way; see `Controller`."""
+        from d2oc.control.published_pilot import PublishedBrief  # which needs this module
+
+        return [PublishedBrief(number, self._give_way) for number in range(len(team.kind))]
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """The goal, held over the horizon; see `Controller`."""
@@ -132,6 +155,9 @@ class GuidedLaw:
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
         """Note where neighbours will be next; see `Controller`."""
         self._published.hear(k, sender, receiver, before, crew)
+
+    def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> None:
+        """None: a guide steers the whole team."""
 
     @property
     def memory_bytes(self) -> int:

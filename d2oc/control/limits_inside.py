@@ -35,12 +35,15 @@ from d2oc.compiled import compiled
 from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constrained import ConstrainedStep, Infeasible
 from d2oc.control.controller import Controller, Crew
+from d2oc.control.d2oc import Team
 from d2oc.control.fence import Fence, keep_out, segment_meets
 from d2oc.control.half_planes import HalfPlanes, between_steps
+from d2oc.control.pilot import Brief
 from d2oc.control.stopping import stopping_problem
 from d2oc.control.ways import Ways, along, length_of, while_advancing
 from d2oc.errors import ScenarioError
 from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN
+from d2oc.transport.nearest_mass import SampleTree
 from d2oc.vehicles.linear import LinearModel, top_speed_of
 
 SPEED_TOLERANCE = 1e-3
@@ -82,6 +85,12 @@ class Braking:
     """Longest way of one step. [m]"""
     stopping_distance: float
     """Way to rest from top speed. [m]"""
+    origin: tuple[LinearModel, TrackingProblem, int, float, str]
+    """What `braking_of` made it from; another process makes its own, as solvers cannot travel."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy is made anew."""
+        return braking_of, self.origin
 
     def position(self, states: Floats) -> Floats:
         """Positions in states, shape (..., 2)."""
@@ -119,6 +128,7 @@ def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_
             f'{name}: control.limits = "optimised" needs a finite vehicle.max_speed_m_s [m/s]: without one no distance '
             "keeps a drone out of a zone between two steps"
         )
+    origin = (model, problem, horizon, time_step_s, name)
     stopping = stopping_problem(problem, model, BRAKING_EFFORT)
     scale = np.full(model.n_states, np.inf)
     moving = [i for i in range(model.n_states) if i not in model.position_states]
@@ -127,11 +137,11 @@ def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_
     length = 4
     while length <= LONGEST_BRAKING:
         stop = ConstrainedStep(stopping, model, length)
-        ready = Braking(model, step, stop, scale, longest, 0.0)
+        ready = Braking(model, step, stop, scale, longest, 0.0, origin)
         tracks = [brake(ready, 0, _at_speed(model, direction)) for direction in _DIRECTIONS]
         if all(track is not None and ready.is_at_rest(track[1][-1]) for track in tracks):
             far = max(float(np.linalg.norm(ready.position(track[1][-1]))) for track in tracks if track is not None)
-            return Braking(model, step, stop, scale, longest, far)
+            return Braking(model, step, stop, scale, longest, far, origin)
         length = round(1.5 * length)
     raise ScenarioError(
         f'{name}: control.limits = "optimised" needs a vehicle that can stop: {model.name} is not at rest '
@@ -180,6 +190,92 @@ class ProvenWay:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What all agents keep to, known to all before take-off."""
+
+    fence: Fence
+    """The field's edge and zones."""
+    ways: Ways
+    """Ways around zones."""
+    distance: float
+    """That ways of agents keep from each other at the steps; 0: they do not care. [m]"""
+    comm_range: float
+    """Radio range. [m]"""
+    radius: float
+    """No way leads farther than this from where it was posted. [m]"""
+    length: int
+    """Steps of a proven way, P."""
+    longest_step: float
+    """Longest way of one step of anybody. [m]"""
+    certain: bool
+    """Whether every message in range arrives in the next tick."""
+
+    @property
+    def could_meet(self) -> float:
+        """Agents farther apart than this cannot meet within the length of their ways. [m]"""
+        return self.distance + 2 * self.length * self.longest_step
+
+    @property
+    def n_pieces(self) -> int:
+        """Lines and pieces of the fence."""
+        return len(self.fence.normal) + len(self.fence.first) - 1
+
+    def for_agents(self, shortest: float) -> Rules:
+        """The same rules for agents that learn one step later who was in range.
+
+        Parameters
+        ----------
+        shortest : float
+            Radius that they need at least. [m]
+        """
+        unheard = 2 if self.certain else 2 + MEMORY_STEPS
+        radius = self.radius - unheard * self.longest_step
+        if radius < shortest:
+            needed = self.comm_range + 2 * (shortest - radius)
+            raise ScenarioError(
+                f"radio.comm_range_m = {self.comm_range:g} m must be at least {needed:.1f} m for team.separation_m > 0 "
+                "and agents that know only what they are told: two that do not hear each other must be able to stop"
+            )
+        return replace(self, radius=radius)
+
+    def resting(self, place: Floats, n_inputs: int) -> ProvenWay:
+        """Staying at a place."""
+        return ProvenWay(np.zeros((self.length, n_inputs)), np.tile(place, (self.length, 1)), 0)
+
+
+def rules_for(
+    kinds: Sequence[Braking], fence: Fence, separation: float, comm_range: float, *, certain: bool = True
+) -> Rules:
+    """Rules of a team.
+
+    Parameters
+    ----------
+    kinds : sequence of Braking
+        All kinds in it.
+    fence : Fence
+        The field's edge and zones.
+    separation : float
+        Distance that agents keep from each other; 0: they do not care. [m]
+    comm_range : float
+        Radio range. [m]
+    certain : bool
+        Whether every message in range arrives in the next tick.
+    """
+    distance = distance_between_ways(kinds, separation) if separation > 0 else 0.0
+    longest = [kind.way_of_one_step for kind in kinds]
+    return Rules(
+        fence=fence,
+        ways=ways_for(fence, longest),
+        distance=distance,
+        comm_range=comm_range,
+        radius=(comm_range - distance) / 2 if separation > 0 else np.inf,
+        length=max(kind.step.horizon + kind.stop.horizon for kind in kinds),
+        longest_step=max(longest),
+        certain=certain,
+    )
+
+
 class LimitsInside:
     """Flies another law with its limits inside the optimisation; see `d2oc.control.controller.Controller`.
 
@@ -191,36 +287,18 @@ class LimitsInside:
         One an agent; agents of a kind share one.
     starts : ndarray, shape (L, 2)
         Where everyone starts, at rest, known to all. [m]
-    fence : Fence
-        The field's edge and zones.
-    separation : float
-        Distance that agents keep from each other; 0: they do not care. [m]
-    comm_range : float
-        Radio range. [m]
+    rules : Rules
+        Of the team.
     """
 
-    def __init__(
-        self,
-        inner: Controller,
-        kinds: Sequence[Braking],
-        starts: Floats,
-        fence: Fence,
-        separation: float,
-        comm_range: float,
-    ) -> None:
+    def __init__(self, inner: Controller, kinds: Sequence[Braking], starts: Floats, rules: Rules) -> None:
         n_agents = len(kinds)
         self._inner = inner
         self._kinds = kinds
-        self._fence = fence
-        self._n_pieces = len(fence.normal) + len(fence.first) - 1
-        self._margin = [margin_of(kind.way_of_one_step) for kind in kinds]
-        self._ways = ways_for(fence, [kind.way_of_one_step for kind in kinds])
-        self._distance = distance_between_ways(kinds, separation) if separation > 0 else 0.0
-        self._comm_range = comm_range
-        self._radius = (comm_range - self._distance) / 2 if separation > 0 else np.inf
-        self._length = max(kind.step.horizon + kind.stop.horizon for kind in kinds)
+        self._rules = rules
+        self._starts = starts
         self._acts: Flags = np.zeros(n_agents, np.bool_)
-        self._way = [self._resting(kind, place) for kind, place in zip(kinds, starts, strict=True)]
+        self._way = [rules.resting(place, kind.model.n_inputs) for kind, place in zip(kinds, starts, strict=True)]
         self._expected = starts.copy()
         self._posted: list[Floats] = [np.stack([way.positions for way in self._way])]
         """Ways left after each of the last steps, newest first, each shape (L, P, 2)."""
@@ -228,6 +306,19 @@ class LimitsInside:
         """Rounds of messages since agent r heard agent q, shape (L, L)."""
         self.events: list[tuple[int, int]] = []
         """Agent and code of what happened in the last step, see `d2oc.record.EVENT_CODES`."""
+
+    def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> list[Brief] | None:
+        """What each agent is told before take-off; see `d2oc.control.controller.Controller`."""
+        from d2oc.control.limits_pilot import LimitsBrief  # which needs this module
+
+        inner = self._inner.briefs(tree, weight, team)
+        if inner is None:
+            return None
+        rules = self._rules.for_agents(max(kind.stopping_distance + kind.way_of_one_step for kind in self._kinds))
+        return [
+            LimitsBrief(number, brief, kind, self._starts, rules)
+            for number, (brief, kind) in enumerate(zip(inner, self._kinds, strict=True))
+        ]
 
     def decide(self, k: int, crew: Crew) -> None:
         """Stage A: the inner law's goal, then the optimal command within the limits if it is proven."""
@@ -258,7 +349,7 @@ class LimitsInside:
         self._silent[receiver, sender] = 0
         position = crew.team.position
         for q in np.flatnonzero(k >= crew.team.n_steps):  # only the beacon is on
-            self._silent[np.linalg.norm(position - position[q], axis=1) < self._comm_range, q] = 0
+            self._silent[np.linalg.norm(position - position[q], axis=1) < self._rules.comm_range, q] = 0
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """Where the inner law wants to be; see `d2oc.control.controller.Controller`."""
@@ -274,9 +365,6 @@ class LimitsInside:
         """Memory of ways and of the inner law; see `Controller`."""
         return self._inner.memory_bytes + self._silent.nbytes + sum(ways.nbytes for ways in self._posted)
 
-    def _resting(self, kind: Braking, place: Floats) -> ProvenWay:
-        return ProvenWay(np.zeros((self._length, kind.model.n_inputs)), np.tile(place, (self._length, 1)), 0)
-
     def _come_to_rest(self, r: int, k: int, crew: Crew) -> ProvenWay:
         """An agent whose time or work is over brakes at once if that is proven, else along its way."""
         kind, way = self._kinds[r], self._way[r]
@@ -290,8 +378,8 @@ class LimitsInside:
         return stopping if stopping.left < way.left and self._proves(here, stopping, normal, allowed) else way
 
     def _proves(self, here: Floats, way: ProvenWay, normal: Floats, allowed: Floats) -> bool:
-        corner, first = self._fence.corner, self._fence.first
-        return bool(_is_proven(here, way.positions, normal, allowed, corner, first, self._radius))
+        corner, first = self._rules.fence.corner, self._rules.fence.first
+        return bool(_is_proven(here, way.positions, normal, allowed, corner, first, self._rules.radius))
 
     def _plan(self, r: int, k: int, crew: Crew) -> ProvenWay:
         kind = self._kinds[r]
@@ -304,7 +392,7 @@ class LimitsInside:
         normal, allowed = self._half_planes(r, here, way)
         horizon = kind.step.horizon
         goals = self._led(here, self._inner.preview(r, k, horizon, crew), kind.way_of_one_step)
-        planes = _nearest(normal, allowed, way.positions, self._n_pieces, horizon)
+        planes = _nearest(normal, allowed, way.positions, self._rules.n_pieces, horizon)
         result = kind.step.solve(k, state, goals, planes)
         if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
             self.events.append((r, NO_PLAN))
@@ -328,7 +416,7 @@ class LimitsInside:
 
     def _padded(self, inputs: Floats, positions: Floats) -> ProvenWay:
         """A way at its full length, the last position held."""
-        more = self._length - len(positions)
+        more = self._rules.length - len(positions)
         return ProvenWay(
             np.vstack([inputs, np.zeros((more, inputs.shape[1]))]),
             np.vstack([positions, np.repeat(positions[-1:], more, axis=0)]),
@@ -349,16 +437,17 @@ class LimitsInside:
         """Braking at once, from wherever the agent is."""
         rest = brake(kind, k, state)
         if rest is None:
-            return self._resting(kind, kind.position(state))
+            return self._rules.resting(kind.position(state), kind.model.n_inputs)
         return self._padded(*self._shape_of(kind, rest))
 
     def _half_planes(self, r: int, here: Floats, way: ProvenWay) -> tuple[Floats, Floats]:
         """All half-planes of the next P steps: pieces first, then agents; never stricter than the proven way."""
-        fence = keep_out(self._fence, here, way.positions, self._margin[r], self._n_pieces)
+        margin = margin_of(self._kinds[r].way_of_one_step)
+        fence = keep_out(self._rules.fence, here, way.positions, margin, self._rules.n_pieces)
         normal, offset = fence.normal, fence.offset
-        if self._distance > 0.0:
+        if self._rules.distance > 0.0:
             others = self._expected_ways(r, here)
-            n, o = _apart(way.positions, others, self._distance)
+            n, o = _apart(way.positions, others, self._rules.distance)
             normal, offset = np.concatenate([normal, n], axis=1), np.concatenate([offset, o], axis=1)
         kept = (normal * way.positions[:, None]).sum(axis=2)
         return normal, np.maximum(offset, kept)
@@ -370,19 +459,18 @@ class LimitsInside:
         ways = []
         for q in np.flatnonzero(silent < len(self._posted)):
             posted = self._posted[silent[q]][q]
-            ahead = np.minimum(np.arange(self._length) + silent[q], self._length - 1)
+            ahead = np.minimum(np.arange(self._rules.length) + silent[q], self._rules.length - 1)
             ways.append(posted[ahead])
         if not ways:
-            return np.zeros((0, self._length, 2))
+            return np.zeros((0, self._rules.length, 2))
         stacked = np.stack(ways)
-        could_meet = self._distance + 2 * self._length * max(kind.way_of_one_step for kind in self._kinds)
-        return stacked[np.linalg.norm(stacked[:, 0] - here, axis=1) < could_meet]
+        return stacked[np.linalg.norm(stacked[:, 0] - here, axis=1) < self._rules.could_meet]
 
     def _led(self, here: Floats, goals: Floats, longest: float) -> Floats:
         """Goals themselves, or places on the way around what stands between."""
-        if not np.isfinite(goals).all() or self._ways.is_clear(np.vstack([here, goals])):
+        if not np.isfinite(goals).all() or self._rules.ways.is_clear(np.vstack([here, goals])):
             return goals
-        way = self._ways.between(here, goals[-1])
+        way = self._rules.ways.between(here, goals[-1])
         step = longest
         if not (goals == goals[0]).all():  # a plan of its own pace
             step = min(longest, length_of(way) / len(goals))

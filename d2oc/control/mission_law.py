@@ -24,6 +24,7 @@ import numpy as np
 from d2oc.arrays import Counts, Flags, Floats, Ints, Longs
 from d2oc.compiled import compiled
 from d2oc.control.controller import Crew
+from d2oc.control.d2oc import Team
 from d2oc.control.mission_plan import (
     Demand,
     Effort,
@@ -39,6 +40,7 @@ from d2oc.control.mission_plan import (
     plan_team,
     position_of,
 )
+from d2oc.control.pilot import Brief
 from d2oc.control.team_knowledge import TeamKnowledge
 from d2oc.ledger import Belief, Logs, lower_weight, open_batch, write_entry
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
@@ -118,6 +120,8 @@ class MissionPlanLaw:
         patience_steps: int = ASTRAY_STEPS,
     ) -> None:
         n_agents = len(flyers)
+        self._numbers: Sequence[int] = range(n_agents)
+        """Number of the agent in each row of the crew."""
         self._flyers = flyers
         self._n_steps = n_steps.astype(np.int64)
         self._alpha = np.array([flyer.alpha for flyer in flyers])
@@ -134,10 +138,11 @@ class MissionPlanLaw:
 
     def decide(self, k: int, crew: Crew) -> None:
         """Stage A: the planned input, corrected by the plan's own feedback."""
-        if not self._standing:
-            self._plan_together(k, crew)
         team = crew.team
-        for r, flyer in enumerate(self._flyers):
+        if not self._standing:
+            self.plan_together(k, crew.tree, crew.belief.weight[0], team.state, team.position)
+        for r, number in enumerate(self._numbers):
+            flyer = self._flyers[number]
             team.active[r] = k < team.n_steps[r] and crew.belief.total[r] > crew.negligible
             team.consumed[r] = 0.0
             team.input[r] = 0.0
@@ -155,7 +160,7 @@ class MissionPlanLaw:
     def account(self, k: int, first: int, crew: Crew) -> int:
         """Stage B: consume what the plan assigns to this step, and nearest first what it leaves."""
         team = crew.team
-        for r in range(first, len(self._flyers)):
+        for r in range(first, len(self._numbers)):
             if crew.logs.used[0] + 2 * len(crew.tree.x) > len(crew.logs.slot):  # a sample may be due and nearest
                 return r
             if team.active[r]:
@@ -165,23 +170,23 @@ class MissionPlanLaw:
                     crew.tree, crew.belief, crew.logs, r, k, team.position[r], team.alpha[r], crew.quantum, crew.space,
                     standing.dues, run,
                 )  # fmt: skip
-        return len(self._flyers)
+        return len(self._numbers)
 
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
         """Note who was heard, pass on who is lost, and look for news."""
         knowledge = self._knowledge
         changed = knowledge.hear(k, sender, receiver, crew.team.position)
-        changed |= knowledge.miss(self._expected_in_range(k, crew))
+        changed |= knowledge.miss(self._expected_in_range(k, crew.team.position))
         self._renew |= changed
         if k % NEWS_INTERVAL_STEPS == 0:
             for r in np.flatnonzero(crew.team.active & ~self._renew):
-                self._renew[r] = self._gone(int(r), k + 1, crew) > GONE_STEPS * self._alpha[r]
+                self._renew[r] = self._much_is_gone(int(r), k + 1, crew)
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """Where the plan has the agent after the next steps, at its end for the rest of the horizon."""
         plan = self._standing[r].plan
         ahead = np.minimum(k - plan.first + np.arange(horizon), plan.n_steps - 1)
-        return np.ascontiguousarray(plan.track.state[ahead][:, list(self._flyers[r].position_states)])
+        return np.ascontiguousarray(plan.track.state[ahead][:, list(self._flyers[self._numbers[r]].position_states)])
 
     @property
     def memory_bytes(self) -> int:
@@ -189,22 +194,44 @@ class MissionPlanLaw:
         plans = (array.nbytes for s in self._standing for array in (*s.plan.track, *s.dues, s.plan.goals))
         return self._common.nbytes + self._knowledge.memory_bytes + sum(plans)
 
-    def _plan_together(self, k: int, crew: Crew) -> None:
-        """The plan that all find before take-off."""
-        slots = np.flatnonzero(crew.belief.weight[0] > 0)
-        states = [crew.team.state[r, : len(flyer.problem.Q)].copy() for r, flyer in enumerate(self._flyers)]
+    def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> list[Brief]:
+        """The plan, and what each agent is told of it before take-off; see `d2oc.control.controller.Controller`."""
+        from d2oc.control.mission_pilot import MissionBrief
+
+        self.plan_together(0, tree, weight, team.state, team.position)
+        shared = (self._flyers, self._n_steps, self._comm_range, self._effort, self._patience, self._common)
+        return [MissionBrief(number, standing, *shared) for number, standing in enumerate(self._standing)]
+
+    def plan_together(self, k: int, tree: SampleTree, weight: Floats, state: Floats, position: Floats) -> None:
+        """The plan that all find before take-off.
+
+        Parameters
+        ----------
+        k : int
+            Step of the mission.
+        tree : SampleTree
+            The samples.
+        weight : ndarray, shape (N,)
+            What remains of each, by slot.
+        state : ndarray, shape (L, n)
+            States of all.
+        position : ndarray, shape (L, 2)
+            Where all are. [m]
+        """
+        slots = np.flatnonzero(weight > 0)
+        states = [state[r, : len(flyer.problem.Q)].copy() for r, flyer in enumerate(self._flyers)]
         steps = [int(n) - k for n in self._n_steps]
-        places, weights = _places(crew.tree, slots), crew.belief.weight[0, slots]
+        places, weights = _places(tree, slots), weight[slots]
         plans, demand = plan_team(self._flyers, k, states, steps, places, weights, self._effort)
         self._standing = [Standing(p, dues_of(p, demand, slots), x) for p, x in zip(plans, states, strict=True)]
         self._common = np.full((int(self._n_steps.max()) + 1, len(plans), 2), np.nan)
-        self._common[0] = crew.team.position
+        self._common[0] = position
         for r, (flyer, plan) in enumerate(zip(self._flyers, plans, strict=True)):
             self._common[1 : plan.n_steps + 1, r] = plan.track.state[:, list(flyer.position_states)]
 
     def _plan_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
-        """Plan for agent r itself if there is a reason."""
-        flyer, standing = self._flyers[r], self._standing[r]
+        """Plan for the agent of row r itself if there is a reason."""
+        flyer, standing = self._flyers[self._numbers[r]], self._standing[r]
         if self._renew[r]:
             self._renew[r] = False
             self._divide_anew(r, k, state, crew)
@@ -216,8 +243,8 @@ class MissionPlanLaw:
 
     def _follow_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
         """The same samples from where the agent is now, if it can still reach them so."""
-        flyer, plan = self._flyers[r], self._standing[r].plan
-        slots, owed = _owed(self._standing[r].dues, (k - plan.first) // plan.run, plan.run, k - plan.first)
+        flyer, plan = self._flyers[self._numbers[r]], self._standing[r].plan
+        slots, owed = owed_from(self._standing[r].dues, plan, k - plan.first)
         weight = np.minimum(owed, np.maximum(crew.belief.weight[r, slots], 0.0))
         kept = weight > 0
         if not kept.any():
@@ -231,24 +258,25 @@ class MissionPlanLaw:
         self._stand(r, renewed, demand, demand.weight, slots[kept], state)
 
     def _divide_anew(self, r: int, k: int, state: Floats, crew: Crew) -> None:
-        """Divide what agent r believes to remain among those it knows to fly; plan for its own part."""
+        """Divide what the agent of row r believes to remain among those it knows to fly; plan for its own part."""
+        number = self._numbers[r]
         flying = self._knowledge.flying(r) & (self._n_steps > k)
-        flying[r] = True
+        flying[number] = True
         members = np.flatnonzero(flying)
         sites = self._knowledge.positions(r, self._common[min(k, len(self._common) - 1)])
-        sites[r] = position_of(self._flyers[r], state)
+        sites[number] = position_of(self._flyers[number], state)
         slots = np.flatnonzero(crew.belief.weight[r] > 0)
         demand = demand_of(_places(crew.tree, slots), crew.belief.weight[r, slots], self._effort.cells)
         capacity = self._alpha[members] * (self._n_steps - k)[members].astype(np.float64)
-        part = divide(sites[members], capacity, demand)[int(np.searchsorted(members, r))]
+        part = divide(sites[members], capacity, demand)[int(np.searchsorted(members, number))]
         # A team that has become too small serves everything in part, not the nearest in full: W2 is of the whole map.
         part = part * min(1.0, capacity.sum() / demand.weight.sum())
-        steps = int(self._n_steps[r]) - k
-        plan = plan_alone(self._flyers[r], k, state, steps, demand, part, self._effort)
+        steps = int(self._n_steps[number]) - k
+        plan = plan_alone(self._flyers[number], k, state, steps, demand, part, self._effort)
         self._stand(r, plan, demand, part, slots, state)
 
     def _stand(self, r: int, plan: Plan, demand: Demand, part: Floats, slots: Longs, state: Floats) -> None:
-        flyer = self._flyers[r]
+        flyer = self._flyers[self._numbers[r]]
         track = clear_track(flyer, plan.first, state, plan, self._effort)
         if track is not plan.track:
             plan = match(flyer, plan.first, track, demand, part, self._effort)
@@ -256,20 +284,25 @@ class MissionPlanLaw:
         self._astray[r] = 0
         self.n_plans += 1
 
-    def _gone(self, r: int, k: int, crew: Crew) -> float:
-        """Mass agent r was to serve from step k on that it believes to be served."""
+    def _much_is_gone(self, r: int, k: int, crew: Crew) -> bool:
+        """Whether much of what the agent of row r was to serve from step k on is served, as it believes."""
         plan = self._standing[r].plan
-        slots, owed = _owed(self._standing[r].dues, (k - plan.first) // plan.run, plan.run, k - plan.first)
-        return float(np.maximum(0.0, owed - np.maximum(crew.belief.weight[r, slots], 0.0)).sum())
+        slots, owed = owed_from(self._standing[r].dues, plan, k - plan.first)
+        gone = np.maximum(0.0, owed - np.maximum(crew.belief.weight[r, slots], 0.0)).sum()
+        return bool(gone > GONE_STEPS * self._alpha[self._numbers[r]])
 
-    def _expected_in_range(self, k: int, crew: Crew) -> Flags:
-        """Whom each agent should have heard after step k, by the common plan, shape (L, L)."""
+    def _expected_in_range(self, k: int, position: Floats) -> Flags:
+        """Whom the agent of each row, now at a position, should have heard after step k, shape (rows, L)."""
+        rows, n_agents = len(self._numbers), len(self._flyers)
         if k + 1 >= len(self._common):
-            return np.zeros((len(self._flyers),) * 2, np.bool_)
-        away = crew.team.position[:, None] - self._common[k + 1][None]
+            return np.zeros((rows, n_agents), np.bool_)
+        away = position[:, None] - self._common[k + 1][None]
         near = (away**2).sum(axis=2) < (SURE_RANGE * self._comm_range) ** 2  # NaN: not expected anywhere
         on_air = k < self._n_steps
-        return np.asarray(near & on_air[:, None] & on_air[None] & ~np.eye(len(near), dtype=np.bool_))
+        numbers = np.array(self._numbers)
+        near &= on_air[numbers][:, None] & on_air[None]
+        near[np.arange(rows), numbers] = False
+        return np.asarray(near)
 
 
 def _places(tree: SampleTree, slots: Longs) -> Floats:
@@ -307,13 +340,18 @@ def dues_of(plan: Plan, demand: Demand, slots: Longs) -> Dues:
     return Dues(first, slots[sample].astype(np.int32), amount)
 
 
-def _owed(dues: Dues, run: int, run_length: int, done: int) -> tuple[Longs, Floats]:
-    """Slots and masses still to be served from step `done` of the plan on; the run begun counts in part."""
-    first = dues.first[run]
-    steps = np.full(len(dues.slot) - first, float(run_length))
-    steps[: dues.first[min(run + 1, len(dues.first) - 1)] - first] -= done - run * run_length
-    slots, place = np.unique(dues.slot[first:], return_inverse=True)
-    return slots.astype(np.int64), np.asarray(np.bincount(place, dues.amount[first:] * steps, len(slots)), np.float64)
+def owed_from(dues: Dues, plan: Plan, done: int) -> tuple[Longs, Floats]:
+    """Slots and masses still to be served from step `done` of a plan on.
+
+    The run begun counts in part; the last run of a plan may be shorter than the others.
+    """
+    begin = plan.run * np.arange(len(dues.first) - 1)
+    steps = np.minimum(begin + plan.run, plan.n_steps) - np.maximum(begin, done)
+    left = np.repeat(np.maximum(steps, 0), np.diff(dues.first))
+    ahead = left > 0
+    slots, place = np.unique(dues.slot[ahead], return_inverse=True)
+    mass = np.bincount(place, dues.amount[ahead] * left[ahead], len(slots))
+    return slots.astype(np.int64), np.asarray(mass, np.float64)
 
 
 @compiled

@@ -20,7 +20,7 @@ several tours (`d2oc.control.routes`) and keeps the best.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Effort:
     """As `points`, for the team as a whole."""
     team_cells: int = 2048
     """As `cells`, for the team as a whole."""
+    early_share: float = 0.0
+    """Share of the time given to a first pass over the whole map, so that the coverage is fair early on."""
 
 
 CLEARING_ROUNDS = 3
@@ -207,19 +209,64 @@ def plan_team(
     demand : Demand
     """
     demand = demand_of(samples, weights, effort.team_cells)
-    capacity = np.array([flyer.alpha * steps for flyer, steps in zip(flyers, n_steps, strict=True)])
+    steps = np.asarray(n_steps, np.int64)
+    early = np.clip(np.rint(effort.early_share * steps).astype(np.int64), 0, steps - 1)
+    begin = np.full(len(flyers), k)
+    if early.all():
+        plans = _plan_in_two_passes(flyers, begin, states, steps, early, demand, effort)
+    else:
+        plans = _plan_pass(flyers, begin, states, steps, demand, effort)
+    tracks = [clear_track(*each, effort) for each in zip(flyers, [k] * len(flyers), states, plans, strict=True)]
+    if any(track is not plan.track for track, plan in zip(tracks, plans, strict=True)):
+        plans = match_together(flyers, begin, tracks, demand, effort)
+    return plans, demand
+
+
+def _plan_pass(
+    flyers: Sequence[Flyer], begin: Longs, states: Sequence[Floats], n_steps: Longs, demand: Demand, effort: Effort
+) -> list[Plan]:
+    """Each agent plans for the part that its start and its capacity give it, then all improve together."""
+    capacity = np.array([flyer.alpha * int(steps) for flyer, steps in zip(flyers, n_steps, strict=True)])
     sites = np.array([position_of(flyer, state) for flyer, state in zip(flyers, states, strict=True)])
     part = divide(sites, capacity, demand)
     plans = [
-        plan_alone(flyer, k, state, steps, demand, weight, effort)
-        for flyer, state, steps, weight in zip(flyers, states, n_steps, part, strict=True)
+        plan_alone(flyer, int(k), state, int(steps), demand, weight, effort)
+        for flyer, k, state, steps, weight in zip(flyers, begin, states, n_steps, part, strict=True)
     ]
-    if len(flyers) > 1:
-        plans = improve_together(flyers, k, states, plans, demand, effort)
-    tracks = [clear_track(*each, effort) for each in zip(flyers, [k] * len(flyers), states, plans, strict=True)]
-    if any(track is not plan.track for track, plan in zip(tracks, plans, strict=True)):
-        plans = match_together(flyers, k, tracks, demand, effort)
-    return plans, demand
+    return improve_together(flyers, begin, states, plans, demand, effort) if len(flyers) > 1 else plans
+
+
+def _plan_in_two_passes(
+    flyers: Sequence[Flyer],
+    begin: Longs,
+    states: Sequence[Floats],
+    n_steps: Longs,
+    early: Longs,
+    demand: Demand,
+    effort: Effort,
+) -> list[Plan]:
+    """A quick pass over all of the demand in `early` steps, and a second one over what it leaves.
+
+    A plan that serves the end of the mission only has been nowhere in much of the map for most of the time.
+    """
+    alpha = np.array([flyer.alpha for flyer in flyers])
+    share = float((alpha @ early) / (alpha @ n_steps))
+    quick = _plan_pass(flyers, begin, states, early, replace(demand, weight=share * demand.weight), effort)
+    left = replace(demand, weight=np.maximum(demand.weight - _served(quick, demand), 0.0))
+    then = [plan.track.state[-1] for plan in quick]
+    slow = _plan_pass(flyers, begin + early, then, n_steps - early, left, effort)
+    tracks = [
+        Track(*(np.concatenate(part) for part in zip(one.track, other.track, strict=True)))
+        for one, other in zip(quick, slow, strict=True)
+    ]
+    return match_together(flyers, begin, tracks, demand, effort)
+
+
+def _served(plans: Sequence[Plan], demand: Demand) -> Floats:
+    """Mass that plans serve in each cell, shape (cells,)."""
+    cell = np.concatenate([plan.cell for plan in plans])
+    amount = np.concatenate([plan.amount for plan in plans])
+    return np.asarray(np.bincount(cell, amount, len(demand.weight)), np.float64)
 
 
 def divide(sites: Floats, capacity: Floats, demand: Demand) -> Floats:
@@ -344,16 +391,21 @@ def clear_track(flyer: Flyer, k: int, state: Floats, plan: Plan, effort: Effort)
 
 
 def improve_together(
-    flyers: Sequence[Flyer], k: int, states: Sequence[Floats], plans: list[Plan], demand: Demand, effort: Effort
+    flyers: Sequence[Flyer],
+    begin: Longs,
+    states: Sequence[Floats],
+    plans: list[Plan],
+    demand: Demand,
+    effort: Effort,
 ) -> list[Plan]:
     """Take turns for the whole team: every agent follows its goals, then all points are matched at once."""
-    plans = match_together(flyers, k, [plan.track for plan in plans], demand, effort)
+    plans = match_together(flyers, begin, [plan.track for plan in plans], demand, effort)
     for _ in range(effort.rounds):
         tracks = [
-            _follow(flyer, k, state, plan.goals, plan.track.input, effort.sweeps)
-            for flyer, state, plan in zip(flyers, states, plans, strict=True)
+            _follow(flyer, int(k), state, plan.goals, plan.track.input, effort.sweeps)
+            for flyer, k, state, plan in zip(flyers, begin, states, plans, strict=True)
         ]
-        better = match_together(flyers, k, tracks, demand, effort)
+        better = match_together(flyers, begin, tracks, demand, effort)
         before, after = (sum(plan.objective for plan in team) for team in (plans, better))
         if after >= before:
             return plans
@@ -378,7 +430,7 @@ def match(flyer: Flyer, k: int, track: Track, demand: Demand, weight: Floats, ef
 
 
 def match_together(
-    flyers: Sequence[Flyer], k: int, tracks: Sequence[Track], demand: Demand, effort: Effort
+    flyers: Sequence[Flyer], begin: Longs, tracks: Sequence[Track], demand: Demand, effort: Effort
 ) -> list[Plan]:
     """Match the points of all agents with the whole demand at once; the parts follow from it."""
     run = _run_length(sum(len(track.state) for track in tracks), effort.team_points)
@@ -395,7 +447,7 @@ def match_together(
             whole.point[own] - first[r], whole.sample[own], whole.amount[own], whole.goals[first[r] : first[r + 1]],
             whole.served[first[r] : first[r + 1]], float(cost[own].sum()),
         )  # fmt: skip
-        plans.append(_plan(flyer, k, track, part, run, part.cost + runs[r][2]))
+        plans.append(_plan(flyer, int(begin[r]), track, part, run, part.cost + runs[r][2]))
     return plans
 
 

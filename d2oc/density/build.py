@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2oc.density.counts_csv import read_counts
 from d2oc.density.gridding import field_around, grid_counts
 from d2oc.density.mixture import Mixture, Patch
+from d2oc.density.placed import density_from_geotiff, placed_counts
 from d2oc.density.points import ScoutedPoints
 from d2oc.density.protocol import Density
 from d2oc.density.raster import density_from_array, density_from_image
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         MixtureDensity,
         PointsDensity,
         UniformDensity,
+        VectorPointsDensity,
     )
 
 __all__ = ["build_density"]
@@ -55,10 +56,12 @@ def build_density(table: DensityTable, field_table: FieldTable | None) -> tuple[
         If there is neither a `[field]` table nor data to take the field from.
     """
     field = Field.from_table(field_table) if field_table is not None else None
-    if table.kind == "points":
+    if table.kind == "points" or table.kind == "vector-points":
         return _from_points(table, field)
     if table.kind == "image" or table.kind == "array":
         return _from_raster(table, field)
+    if table.kind == "geotiff":
+        return density_from_geotiff(table, field)
     if field is None:
         raise FieldError(
             f"density.kind = '{table.kind}' covers no ground of its own; add [field] with width_m and height_m, "
@@ -74,9 +77,9 @@ def _from_formula(table: UniformDensity | MixtureDensity, field: Field) -> tuple
     return Mixture(patches, field, table.background), field
 
 
-def _from_points(table: PointsDensity, field: Field | None) -> tuple[Density, Field]:
-    counts = read_counts(table)
-    field = field if field is not None else field_around(counts)
+def _from_points(table: PointsDensity | VectorPointsDensity, field: Field | None) -> tuple[Density, Field]:
+    counts, frame = placed_counts(table, field)
+    field = field if field is not None else field_around(counts, frame)
     if table.interpolation == "none":
         return ScoutedPoints(counts), field
     return grid_counts(table, counts, field), field

@@ -82,12 +82,24 @@ def read_counts(table: PointsDensity) -> Counts:
     header, rows = _split(table.file, _text(table.file))
     columns = [_column(table.file, header, name) for name in (table.x_column, table.y_column, table.value_column)]
     cells = np.array([_numbers(table, line, row, header, columns) for line, row in rows], dtype=np.float64)
+    if table.coordinates == "local-m":
+        _require_metres(table.file, cells[:, :2])
+    return counts_of(table.file, table.value_column, cells)
+
+
+def counts_of(file: Path, value_column: str, cells: Floats) -> Counts:
+    """Counts from rows of x, y and value, shape (n, 3); a value of NaN is nodata.
+
+    Raises
+    ------
+    DensityError
+        If there is nothing to cover.
+    """
     observed = ~np.isnan(cells[:, 2])
     if not observed.any():
-        raise DensityError(f"{table.file}: every cell of column '{table.value_column}' is nodata, so there is no count")
+        raise DensityError(f"{file}: every cell of column '{value_column}' is nodata, so there is no count")
     if not (cells[observed, 2] > 0).any():
-        raise DensityError(f"{table.file}: every count in column '{table.value_column}' is zero: nothing to cover")
-    _require_metres(table.file, cells[:, :2])
+        raise DensityError(f"{file}: every count in column '{value_column}' is zero: nothing to cover")
     merged = _merge(cells[observed])
     return replace(merged, n_nodata=int((~observed).sum()))
 
@@ -147,7 +159,10 @@ def _numbers(
 ) -> tuple[float, float, float]:
     """Numbers x, y, value of a row; a value of NaN is nodata."""
     where = [f"{table.file}: line {line}, column '{header[column]}'" for column in columns]
-    x, y = (_coordinate(row[column], at) for column, at in zip(columns[:2], where[:2], strict=True))
+    x, y = (
+        _coordinate(row[column], at, farthest)
+        for column, at, farthest in zip(columns[:2], where[:2], _farthest(table), strict=True)
+    )
     cell = row[columns[2]].strip()
     value = _number(cell, where[2], LEAVE_EMPTY) if cell else np.nan
     if value == table.nodata_value:
@@ -157,12 +172,21 @@ def _numbers(
     return x, y, value
 
 
-def _coordinate(cell: str, where: str) -> float:
+def _farthest(table: PointsDensity) -> tuple[tuple[float, str], tuple[float, str]]:
+    """Largest coordinate of either axis and its unit."""
+    if table.coordinates == "lon-lat":
+        return (180.0, "degrees of longitude"), (90.0, "degrees of latitude")
+    return (FARTHEST, "m"), (FARTHEST, "m")
+
+
+def _coordinate(cell: str, where: str, farthest: tuple[float, str]) -> float:
+    limit, unit = farthest
     if not cell.strip():
-        raise DensityError(f"{where}: is empty; every place needs a coordinate in metres")
+        raise DensityError(f"{where}: is empty; every place needs a coordinate in {'metres' if unit == 'm' else unit}")
     value = _number(cell, where, "a place needs a number")
-    if abs(value) > FARTHEST:
-        raise DensityError(f"{where}: {cell.strip()} m is too far away; coordinates are at most {FARTHEST:g} m")
+    if abs(value) > limit:
+        reason = "too far away" if unit == "m" else "no place on Earth"
+        raise DensityError(f"{where}: {cell.strip()} {unit} is {reason}; coordinates are at most {limit:g} {unit}")
     return value
 
 
@@ -185,7 +209,7 @@ def _require_metres(file: Path, places: Floats) -> None:
     if (largest <= (180, 90)).all() and largest.max() > 1 and 0 < extent.max() < 1:
         raise DensityError(
             f"{file}: the places span only {extent[0]:g} x {extent[1]:g} m and look like longitude and latitude in "
-            "degrees; local metres are expected (project them, for example to UTM)"
+            'degrees; local metres are expected (declare coordinates = "lon-lat", or project them)'
         )
 
 

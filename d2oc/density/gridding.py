@@ -12,9 +12,10 @@ from d2oc.density.grid import GridDensity, cell_centres, grid_shape
 from d2oc.density.protocol import Bools, Floats
 from d2oc.errors import DensityError, FieldError
 from d2oc.field import Field
+from d2oc.geo import LocalFrame
 
 if TYPE_CHECKING:
-    from d2oc.scenario.schema import PointsDensity
+    from d2oc.scenario.schema import PointsDensity, VectorPointsDensity
 
 __all__ = ["field_around", "grid_counts", "interpolate", "median_spacing"]
 
@@ -24,12 +25,12 @@ BLOCK = 1 << 18
 DIRECTIONS = 16
 
 
-def grid_counts(table: PointsDensity, counts: Counts, field: Field) -> GridDensity:
+def grid_counts(table: PointsDensity | VectorPointsDensity, counts: Counts, field: Field) -> GridDensity:
     """Map of counts over a field.
 
     Parameters
     ----------
-    table : PointsDensity
+    table : PointsDensity or VectorPointsDensity
         Interpolation, cell size and reach.
     counts : Counts
         What was scouted.
@@ -164,7 +165,7 @@ def median_spacing(counts: Counts) -> float | None:
     return float(np.median(distance))
 
 
-def _reach(table: PointsDensity, counts: Counts) -> float:
+def _reach(table: PointsDensity | VectorPointsDensity, counts: Counts) -> float:
     if table.reach_m is not None:
         return table.reach_m
     spacing = median_spacing(counts)
@@ -173,7 +174,7 @@ def _reach(table: PointsDensity, counts: Counts) -> float:
     return 2 * spacing
 
 
-def field_around(counts: Counts) -> Field:
+def field_around(counts: Counts, frame: LocalFrame | None = None) -> Field:
     """Convex hull of the scouted places, widened by half their median spacing with rounded corners."""
     from scipy.spatial import ConvexHull
 
@@ -183,4 +184,4 @@ def field_around(counts: Counts) -> Field:
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     around = spacing / 2 * np.column_stack([np.cos(angles), np.sin(angles)])
     widened = (counts.places[:, None, :] + around).reshape(-1, 2)
-    return Field(cast(Floats, widened[ConvexHull(widened).vertices]))
+    return Field(cast(Floats, widened[ConvexHull(widened).vertices]), frame=frame)

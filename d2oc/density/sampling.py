@@ -31,7 +31,7 @@ class SampleSet:
     Attributes
     ----------
     points : ndarray, shape (N, 2)
-        All inside the field and outside its no-fly zones, local ENU. [m]
+        All inside the field and outside its zones, local ENU. [m]
     weights : ndarray, shape (N,)
         All positive, sum 1 to 1e-12.
     n_requested : int
@@ -40,6 +40,8 @@ class SampleSet:
         Of those, removed because they lay outside the boundary.
     n_in_no_fly_zones : int
         Of those, removed because they lay inside the boundary and in a no-fly zone.
+    n_in_no_spray_zones : int
+        Of those, removed because they lay inside the boundary, in no no-fly zone and in a no-spray zone.
     removed_share : float
         Share of the mass that was removed with them; the rest was scaled up to 1.
     nodata_share : float
@@ -56,6 +58,7 @@ class SampleSet:
     removed_share: float
     nodata_share: float
     notes: tuple[str, ...] = ()
+    n_in_no_spray_zones: int = 0
 
     def report(self) -> dict[str, int | float | list[str]]:
         """Counts and shares as plain data, for `run.json` and people."""
@@ -64,6 +67,7 @@ class SampleSet:
             "n_requested": self.n_requested,
             "n_outside_field": self.n_outside_field,
             "n_in_no_fly_zones": self.n_in_no_fly_zones,
+            "n_in_no_spray_zones": self.n_in_no_spray_zones,
             "removed_share": self.removed_share,
             "nodata_share": self.nodata_share,
             "notes": list(self.notes),
@@ -78,7 +82,7 @@ def sample_density(density: Density, field: Field, sampling: SamplingTable, rng:
     density : Density
         What to cover.
     field : Field
-        Samples outside its boundary or in its no-fly zones are removed and counted.
+        Samples outside its boundary or in its zones are removed and counted.
     sampling : SamplingTable
         How many samples, and whether `random` or `low-discrepancy`.
     rng : numpy.random.Generator
@@ -97,10 +101,11 @@ def sample_density(density: Density, field: Field, sampling: SamplingTable, rng:
     points, weights = density.draw(sampling.n_samples, unit)
     in_boundary = field.in_boundary(points)
     in_zones = in_boundary & field.in_no_fly_zones(points)
-    kept = in_boundary & ~in_zones
+    unsprayed = in_boundary & ~in_zones & field.in_no_spray_zones(points)
+    kept = in_boundary & ~in_zones & ~unsprayed
     n_outside, n_in_zones = int((~in_boundary).sum()), int(in_zones.sum())
     if not kept.any():
-        raise DensityError(_nothing_remains(len(points), n_outside, n_in_zones, field))
+        raise DensityError(_nothing_remains(len(points), n_outside, n_in_zones, int(unsprayed.sum()), field))
     return SampleSet(
         points=np.ascontiguousarray(points[kept]),
         weights=np.asarray(weights[kept] / weights[kept].sum()),
@@ -109,7 +114,8 @@ def sample_density(density: Density, field: Field, sampling: SamplingTable, rng:
         n_in_no_fly_zones=n_in_zones,
         removed_share=round(float(weights[~kept].sum() / weights.sum()), 12),
         nodata_share=_nodata_share(density, field),
-        notes=density.notes(),
+        notes=(*field.notes, *density.notes()),
+        n_in_no_spray_zones=int(unsprayed.sum()),
     )
 
 
@@ -146,14 +152,15 @@ def _random(rng: np.random.Generator) -> UnitPoints:
 def _nodata_share(density: Density, field: Field) -> float:
     """Share of the treatable area that is not observed, from 10,000 even points of the field."""
     probes = field.place(evenly_spread()(N_PROBES))
-    probes = probes[field.contains(probes)]
+    probes = probes[field.treatable(probes)]
     return float(1.0 - density.observed(probes).mean()) if len(probes) else 0.0
 
 
-def _nothing_remains(n: int, n_outside: int, n_in_zones: int, field: Field) -> str:
+def _nothing_remains(n: int, n_outside: int, n_in_zones: int, n_unsprayed: int, field: Field) -> str:
+    no_spray = f" and {n_unsprayed} in its no-spray zones" if field.no_spray_zones else ""
     xmin, ymin, xmax, ymax = field.bounds
     return (
         f"none of the {n} samples of the density can be treated: {n_outside} are outside the field "
-        f"(x {xmin:g} to {xmax:g} m, y {ymin:g} to {ymax:g} m) and {n_in_zones} in its no-fly zones; "
+        f"(x {xmin:g} to {xmax:g} m, y {ymin:g} to {ymax:g} m) and {n_in_zones} in its no-fly zones{no_spray}; "
         "check that density and field use the same coordinates"
     )

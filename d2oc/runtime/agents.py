@@ -10,26 +10,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 import numpy as np
 
 from d2oc.agent import AgentSetup, Ground, ground_of
-from d2oc.arrays import Floats, Ints
-from d2oc.bus.radio import Radio, RadioMemory
+from d2oc.arrays import Flags, Floats, Ints, Longs
+from d2oc.bus.from_scenario import NEVER
+from d2oc.bus.radio import Delivery, RadioMemory
+from d2oc.control.controller import ClosedFormLaw
 from d2oc.control.d2oc import Law, Team
 from d2oc.control.weight_sharing import Mail, empty_mail
-from d2oc.errors import RecordError
+from d2oc.errors import RecordError, RuntimeUnavailableError
+from d2oc.memory import packed, unpacked
 from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
-from d2oc.runtime.shard import Inboxes, Outcomes, Shard
+from d2oc.runtime.shard import Inboxes, Outcomes, Shard, outcomes_from
 from d2oc.vehicles.motion import Motion, motion_arrays
-from d2oc.world import World
+from d2oc.world import Remembering, World, remembered_by
 from d2oc.world.ideal import IdealWorld
 
 
 class Host(Protocol):
     """Where the agents stand."""
 
-    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+    def step(self, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Outcomes:
         """Step every agent of the team once; see `Shard.step`."""
 
     def snapshot(self) -> list[bytes]:
@@ -42,15 +44,31 @@ class Host(Protocol):
         """Leave nothing running."""
 
 
+class Carrier(Protocol):
+    """What carries messages: the simulated radio, or a network."""
+
+    def post(self, tick: int, position: Floats, outboxes: Sequence[Sequence[bytes]]) -> None:
+        """Take what agents say at `tick`; see `d2oc.bus.radio.Radio.post`."""
+
+    def deliver(self, tick: int) -> list[list[bytes]]:
+        """What each agent hears at `tick`."""
+
+    def snapshot(self) -> RadioMemory:
+        """All that it remembers."""
+
+    def restore(self, memory: RadioMemory) -> None:
+        """Remember what `snapshot` gave and nothing else."""
+
+
 class LocalHost:
     """All agents in this process, one after the other."""
 
     def __init__(self, setups: Sequence[AgentSetup], ground: Ground) -> None:
         self.shard = Shard(setups, ground)
 
-    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+    def step(self, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Outcomes:
         """Step every agent; see `Host`."""
-        return self.shard.step(tick, state, inboxes)
+        return self.shard.step(tick, state, fix, inboxes)
 
     def snapshot(self) -> list[bytes]:
         """Memory of every agent; see `Host`."""
@@ -64,19 +82,6 @@ class LocalHost:
         """Nothing to do; see `Host`."""
 
 
-class _Memory(msgspec.Struct):
-    """All that a flight remembers between two steps; arrays as their bytes."""
-
-    agents: list[bytes]
-    radio: RadioMemory
-    state: bytes
-    command: bytes
-    goal: bytes
-    active: bytes
-    consumed: bytes
-    remaining: bytes
-
-
 class AgentsRuntime:
     """Flies a team of agents: moves the world, carries messages, notes what agents report.
 
@@ -88,7 +93,7 @@ class AgentsRuntime:
         The team.
     host : Host
         Where its agents stand.
-    radio : Radio
+    radio : Carrier
         What carries messages.
     quantum : float
         Unit of weights.
@@ -96,16 +101,19 @@ class AgentsRuntime:
         What moves vehicles; default: their model equations.
     memory : bytes, optional
         What `snapshot` gave; the flight goes on from there instead of beginning.
+    fix_ends : ndarray of int64, shape (L,), optional
+        Tick from which on each agent knows no more where it is; default: never.
     """
 
     def __init__(
         self,
         setup: TeamSetup,
         host: Host,
-        radio: Radio,
+        radio: Carrier,
         quantum: float,
         world: World | None = None,
         memory: bytes | None = None,
+        fix_ends: Longs | None = None,
     ) -> None:
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
@@ -114,8 +122,10 @@ class AgentsRuntime:
         self._host = host
         self._radio = radio
         self._quantum = quantum
+        self._fix_ends = np.full(len(setup.kind), NEVER, np.int64) if fix_ends is None else fix_ends
         self._negligible = int(NEGLIGIBLE_WEIGHT / quantum)
         self.world: World = world or IdealWorld(self.motion, self.team.kind)
+        self._events: tuple[Ints, Ints] = (np.empty(0, np.int32), np.empty(0, np.int32))
         self._now = self._step_agents(0) if memory is None else self._restored(memory)
 
     def step(self, k: int) -> None:
@@ -126,7 +136,8 @@ class AgentsRuntime:
         team.active[self.world.lost] = False
         locate_all(team, self.motion)
         self._now = self._step_agents(k + 1)
-        team.consumed[:] = self._now.consumed
+        team.consumed[:], team.active[:] = self._now.consumed, self._now.acted
+        self._events = decided.events
         sender, receiver, entries, size = self._now.heard
         self.mail = Mail(sender, receiver, entries, size, np.array([len(sender)], np.int32))
 
@@ -147,8 +158,8 @@ class AgentsRuntime:
 
     @property
     def events(self) -> tuple[Ints, Ints]:
-        """None: the laws that agents fly by themselves have none."""
-        return np.empty(0, np.int32), np.empty(0, np.int32)
+        """Agent and code of what happened in the last step, see `d2oc.record.EVENT_CODES`."""
+        return self._events
 
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """What was consumed in the last step, which must be k: agent, sample and amount, ordered by agent."""
@@ -160,53 +171,38 @@ class AgentsRuntime:
 
     def snapshot(self) -> bytes | None:
         """All that the flight remembers between two steps, as plain data; None where the world cannot tell its own."""
-        if not isinstance(self.world, IdealWorld):
+        world = remembered_by(self.world)
+        if world is None:
             return None
-        now = self._now
-        return msgspec.msgpack.encode(
-            _Memory(
-                self._host.snapshot(),
-                self._radio.snapshot(),
-                self.team.state.tobytes(),
-                now.command.tobytes(),
-                now.goal.tobytes(),
-                now.active.tobytes(),
-                now.consumed.tobytes(),
-                now.remaining.tobytes(),
-            )
-        )
+        now = self._now._replace(outboxes=[])
+        return packed([self._host.snapshot(), self._radio.snapshot(), self.team.state, now, world])
 
     def _restored(self, memory: bytes) -> Outcomes:
         """What the agents gave before the step that comes next."""
         try:
-            kept = msgspec.msgpack.decode(memory, type=_Memory)
-        except msgspec.MsgspecError as error:
+            agents, radio, state, now, world = unpacked(memory)
+            on_the_way, *rest = radio
+            self._radio.restore(RadioMemory([Delivery(*delivery) for delivery in on_the_way], *rest))
+        except (ValueError, TypeError) as error:
             raise RecordError(f"what the flight remembered cannot be read ({error}); fly it anew") from None
-        team = self.team
-        team.state[:] = np.frombuffer(kept.state).reshape(team.state.shape)
-        locate_all(team, self.motion)
-        self._host.restore(kept.agents)
-        self._radio.restore(kept.radio)
-        none = np.empty(0, np.int32)
-        return Outcomes(
-            command=np.frombuffer(kept.command).reshape(team.input.shape),
-            outboxes=[],
-            goal=np.frombuffer(kept.goal).reshape(team.goal.shape),
-            active=np.frombuffer(kept.active, np.bool_),
-            consumed=np.frombuffer(kept.consumed),
-            remaining=np.frombuffer(kept.remaining, np.int64),
-            consumption=(none, none, np.empty(0)),
-            heard=(none, none, none, none),
-            memory=np.zeros(len(team.kind), np.int64),
-        )
+        self.team.state[:] = state
+        locate_all(self.team, self.motion)
+        self._host.restore(agents)
+        if isinstance(self.world, Remembering):
+            self.world.remember(world)
+        return outcomes_from(now)
 
     def _step_agents(self, tick: int) -> Outcomes:
         inboxes: list[list[bytes] | None] = list(self._radio.deliver(tick))
         for r in np.flatnonzero(self.world.lost):
             inboxes[r] = None
-        outcomes = self._host.step(tick, self.team.state, inboxes)
+        outcomes = self._host.step(tick, self.team.state, self._fix(tick), inboxes)
         self._radio.post(tick, self.team.position, outcomes.outboxes)
         return outcomes
+
+    def _fix(self, tick: int) -> Flags:
+        """Who knows where it is."""
+        return np.asarray(tick < self._fix_ends)
 
 
 def ground_of_team(setup: TeamSetup) -> Ground:
@@ -215,20 +211,41 @@ def ground_of_team(setup: TeamSetup) -> Ground:
 
 
 def agent_setups(
-    setup: TeamSetup, quantum: float, time_step: float, message_limit: int, *, give_way: bool
+    setup: TeamSetup, ground: Ground, time_step: float, message_limit: int, *, give_way: bool
 ) -> list[AgentSetup]:
-    """What each agent of a team knows of itself before take-off."""
+    """What each agent of a team knows of itself before take-off.
+
+    Parameters
+    ----------
+    setup : TeamSetup
+        The team.
+    ground : Ground
+        What it is to treat.
+    time_step : float
+        Control period. [s]
+    message_limit : int
+        What a message should not exceed. [byte]
+    give_way : bool
+        Leave to lower-numbered neighbours what they are about to treat; for a team without a law of its own.
+    """
     law, motion = law_arrays(setup.gains), motion_arrays(setup.models)
+    gains = [Law(law.state_gain[[i]], law.goal_gain[[i]], law.length[[i]]) for i in range(len(setup.gains))]
+    team = team_arrays(setup, motion)
+    locate_all(team, motion)
+    controller = setup.controller or ClosedFormLaw(len(team.kind), len(ground.weights), give_way=give_way)
+    briefs = controller.briefs(ground.tree, ground.weights, team)
+    if briefs is None:
+        raise RuntimeUnavailableError("this law steers the whole team from one process; use the runtime 'inline'")
     return [
         AgentSetup(
             number=r,
             n_steps=int(setup.n_steps[r]),
             alpha=float(setup.alpha[r]),
-            law=Law(law.state_gain[[kind]], law.goal_gain[[kind]], law.length[[kind]]),
+            law=gains[kind],
             position_states=(int(motion.position_states[kind, 0]), int(motion.position_states[kind, 1])),
             time_step=time_step,
-            negligible=int(NEGLIGIBLE_WEIGHT / quantum),
-            give_way=give_way,
+            negligible=int(NEGLIGIBLE_WEIGHT / ground.quantum),
+            brief=briefs[r],
             message_limit_bytes=message_limit,
         )
         for r, kind in enumerate(setup.kind)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from d2oc.arrays import Floats, Ints
-from d2oc.bus.from_scenario import radio_model
+from d2oc.bus.from_scenario import gps_ends, radio_model
 from d2oc.bus.perfect import PerfectBus
 from d2oc.bus.radio import Radio
+from d2oc.control.baselines import BASELINES
 from d2oc.control.d2oc import Team
 from d2oc.control.weight_sharing import Mail
 from d2oc.errors import RuntimeUnavailableError
@@ -110,30 +111,35 @@ def build_runtime(
     """
     name = _chosen(scenario, setup, choice)
     if name == "inline":
-        if not radio_model(scenario).perfect:
+        if not _without_faults(scenario):
             raise RuntimeUnavailableError(
-                f"{scenario.name}: the runtime 'inline' has a perfect radio, but [radio] asks for faults; "
-                "use the runtime 'agents' or 'ray'"
+                f"{scenario.name}: the runtime 'inline' has a perfect radio and no GPS that fails, "
+                "but [radio] or [[faults]] ask for faults; use the runtime 'agents' or 'ray'"
             )
         return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
+    require_fit(scenario)
+    return name, _agents_runtime(scenario, setup, name, choice, world, memory)
+
+
+def require_fit(scenario: Scenario) -> None:
+    """Refuse a scenario that agents which know only what they are told cannot fly."""
     for key, value, needed in unfit(scenario):
         raise RuntimeUnavailableError(
             f'{scenario.name}: {key} = "{value}" is not for agents that know only what they are told; '
             f"it must be {needed}, or use the runtime 'inline'"
         )
-    return name, _agents_runtime(scenario, setup, name, choice, world, memory)
 
 
 def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
     """Keys that only the inline runtime obeys: key, value and what the others need."""
-    keys = [
+    keys: list[tuple[str, str, str]] = [
         ("mission.order", scenario.mission.order, "parallel"),
         ("ledger.rule", scenario.ledger.rule, "sum"),
-        ("control.law", scenario.control.law, "closed-form"),
-        ("assignment.method", scenario.assignment.method, "none"),
-        ("control.limits", scenario.control.limits, "clamped"),
     ]
-    return [(key, value, f'"{needed}"') for key, value, needed in keys if value != needed]
+    found = [(key, value, f'"{needed}"') for key, value, needed in keys if value != needed]
+    if scenario.control.law in BASELINES:
+        found.append(("control.law", scenario.control.law, '"mission-plan" or "closed-form"'))
+    return found
 
 
 def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name:
@@ -141,11 +147,16 @@ def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name
         return choice.name
     if choice.agents_per_actor is not None or choice.ray_address is not None:
         return "ray"
-    if radio_model(scenario).perfect:
+    if _without_faults(scenario):
         return "inline"
     from d2oc.runtime.ray_actors import installed
 
     return "ray" if installed() and len(setup.kind) * len(setup.weights) >= WORTH_RAY else "agents"
+
+
+def _without_faults(scenario: Scenario) -> bool:
+    """Whether every message in range arrives at once, and everybody knows where it is."""
+    return radio_model(scenario).perfect and all(fault.what == "crash" for fault in scenario.faults)
 
 
 def _agents_runtime(
@@ -158,9 +169,7 @@ def _agents_runtime(
 ) -> AgentsRuntime:
     ground = ground_of_team(setup)
     model = radio_model(scenario)
-    setups = agent_setups(
-        setup, ground.quantum, model.time_step, model.message_limit, give_way=scenario.mission.give_way
-    )
+    setups = agent_setups(setup, ground, model.time_step, model.message_limit, give_way=scenario.mission.give_way)
     radio = Radio(model, len(setups), scenario.seed)
     host: Host
     if name == "ray":
@@ -170,7 +179,8 @@ def _agents_runtime(
     else:
         host = LocalHost(setups, ground)
     try:
-        return AgentsRuntime(setup, host, radio, ground.quantum, world, memory)
+        fix_ends = gps_ends(scenario, len(setups))
+        return AgentsRuntime(setup, host, radio, ground.quantum, world, memory, fix_ends)
     except BaseException:
         host.close()
         raise

@@ -183,7 +183,7 @@ class InlineRuntime:
     def crew(self) -> Crew:
         """The arrays that a controller works on."""
         return Crew(
-            self.team, self.law, self.motion, self.tree, self.belief, self.logs, self.space, self.quantum,
+            self.team, self.law, self.tree, self.belief, self.logs, self.space, self.quantum,
             self._negligible,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import logging
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -27,9 +28,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from d2oc.agent import AgentSetup, Ground
-from d2oc.arrays import Floats
+from d2oc.arrays import Flags, Floats
 from d2oc.errors import MissingExtraError, RuntimeUnavailableError
-from d2oc.runtime.shard import Inboxes, Outcomes, Shard, joined
+from d2oc.memory import packed
+from d2oc.runtime.shard import DistantShard, Inboxes, Outcomes, Shard, joined, outcomes_of
 
 MOST_SINGLE_AGENTS = 16
 """Teams up to this size get one actor an agent, larger ones one shard a processor."""
@@ -81,11 +83,13 @@ class RayHost:
         self._connection = connect(address, len(self._shards), OBJECT_STORE_BYTES + 2 * n_bytes)
         self._ray = self._connection.ray
         self._lost = (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError)
-        self._actor_class = self._ray.remote(num_cpus=0, max_restarts=0)(Shard)
+        options = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": "SPREAD"}  # over the nodes of a cluster
+        self._actor_class = self._ray.remote(**options)(DistantShard)
         self._ground = self._ray.put(ground)
         self._actors = [self._started(shard) for shard in self._shards]
+        compile_agents(setups, ground)  # while the actors start, which find it in the cache on disk
         self._memories: list[list[bytes] | None] = [None] * len(self._shards)
-        self._given: list[tuple[int, Floats, Inboxes]] = []
+        self._given: list[tuple[int, Floats, Flags, Inboxes]] = []
         self.n_replaced = 0
         """Actors lost and replaced so far."""
 
@@ -94,13 +98,13 @@ class RayHost:
         """Process of every actor."""
         return [int(pid) for pid in self._ray.get([actor.pid.remote() for actor in self._actors])]
 
-    def step(self, tick: int, state: Floats, inboxes: Inboxes) -> Outcomes:
+    def step(self, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Outcomes:
         """Step every agent once, all actors at the same time; see `d2oc.runtime.shard.Shard.step`."""
         if len(self._given) >= SNAPSHOT_TICKS:
             self._keep()
-        self._given.append((tick, state.copy(), inboxes))
+        self._given.append((tick, state.copy(), fix, inboxes))
         calls = [self._call(i, *self._given[-1]) for i in range(len(self._actors))]
-        return joined(self._answers(calls))
+        return joined([outcomes_of(answer) for answer in self._answers(calls)])
 
     def snapshot(self) -> list[bytes]:
         """Memory of every agent; see `d2oc.runtime.agents.Host`."""
@@ -119,10 +123,11 @@ class RayHost:
         self._connection.close()
 
     def _started(self, shard: slice) -> Any:
-        return self._actor_class.remote(self._setups[shard], self._ground)
+        return self._actor_class.remote(pickle.dumps(self._setups[shard]), self._ground)
 
-    def _call(self, i: int, tick: int, state: Floats, inboxes: Inboxes) -> Any:
-        return self._actors[i].step.remote(tick, state[self._shards[i]], inboxes[self._shards[i]])
+    def _call(self, i: int, tick: int, state: Floats, fix: Flags, inboxes: Inboxes) -> Any:
+        part = self._shards[i]
+        return self._actors[i].step.remote(packed([tick, state[part], fix[part], inboxes[part]]))
 
     def _answers(self, calls: list[Any]) -> list[Any]:
         """Results of calls, one an actor; by a replacement where the actor is lost."""
@@ -158,6 +163,17 @@ class RayHost:
                 memories = self._ray.get(self._actors[i].snapshot.remote())
             self._memories[i] = memories
         self._given.clear()
+
+
+def compile_agents(setups: Sequence[AgentSetup], ground: Ground) -> None:
+    """Compile here, once, what agents will need: two of them fly three steps on the spot and hear each other."""
+    shard = Shard(setups[:2], ground)
+    n_states = setups[0].law.state_gain.shape[3]
+    state, fix = np.zeros((len(shard.agents), n_states)), np.ones(len(shard.agents), np.bool_)
+    inboxes: Inboxes = [[] for _ in shard.agents]
+    for tick in range(3):
+        said = shard.step(tick, state, fix, inboxes).outboxes
+        inboxes = said[::-1]
 
 
 def default_agents_per_actor(n_agents: int) -> int:

@@ -11,13 +11,16 @@ from typing import get_args
 import numpy as np
 
 from d2oc.airframes.airframe import load_preset, preset_names, tank_capacity
-from d2oc.errors import FieldError
+from d2oc.errors import FieldError, MapFileError
 from d2oc.field import Field, ring_contains
 from d2oc.scenario.schema import (
     BaselineLaw,
     ControlTable,
+    DoseTable,
     FieldTable,
     JammingTable,
+    NoFlyZoneTable,
+    NoSprayZoneTable,
     OutageTable,
     PartitionTable,
     Quadrotor,
@@ -25,6 +28,7 @@ from d2oc.scenario.schema import (
     VehicleTable,
 )
 
+RELATIVE = "a relative path starts at the folder of the scenario file"
 MOST_STEPS = 1_000_000
 MOST_IN_SEQUENCE = 1000
 """The sequential order is for teams of the published size."""
@@ -58,8 +62,10 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _radio(scenario)
+    yield from _faults(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     yield from _baseline(scenario)
+    yield from _spraying(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
             control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
@@ -75,33 +81,50 @@ def _field(scenario: Scenario) -> Iterator[str]:
                 "give field.width_m and field.height_m, or field.boundary_m"
             )
         return
+    missing_files = list(_field_files(table))
     sides = (table.width_m, table.height_m)
-    if table.boundary_m is not None and sides != (None, None):
+    if missing_files:
+        yield from missing_files
+    elif table.boundary_file is not None and (table.boundary_m is not None or sides != (None, None)):
+        yield "field.boundary_file stands beside boundary_m, width_m or height_m: give the field once"
+    elif table.boundary_m is not None and sides != (None, None):
         yield "field.boundary_m stands beside width_m or height_m: give either the polygon or the rectangle"
-    elif table.boundary_m is None and None in sides:
+    elif table.boundary_file is None and table.boundary_m is None and None in sides:
         missing = "width_m" if table.width_m is None else "height_m"
-        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m]"
+        yield f"field.{missing} is missing: a field needs width_m and height_m, or boundary_m [m], or boundary_file"
     else:
         try:
             field = Field.from_table(table)
-        except FieldError as error:
+        except (FieldError, MapFileError) as error:
             yield str(error)
         else:
             yield from _zones_elsewhere(table, field)
             yield from _starts(scenario, field)
 
 
+def _field_files(table: FieldTable) -> Iterator[str]:
+    for key in ("boundary_file", "no_fly_file", "no_spray_file"):
+        file = getattr(table, key)
+        if file is not None and (reason := _why_unreadable(file)) is not None:
+            yield f'field.{key} = "{_shortened(file)}" {reason}; {RELATIVE}'
+
+
 def _zones_elsewhere(table: FieldTable, field: Field) -> Iterator[str]:
     """A zone that does not touch the field forbids nothing: its coordinates must be wrong."""
     x_min, y_min, x_max, y_max = field.bounds
-    for i, zone in enumerate(field.no_fly_zones):
-        ground = Field(zone.boundary).area_m2
-        if Field(field.boundary).area_within(zone.boundary) <= 1e-9 * ground:
-            yield (
-                f"field.no_fly_zones[{i}].boundary_m ('{table.no_fly_zones[i].name}') is all outside the field "
-                f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
-                "check its coordinates or leave it out"
-            )
+    tables: Sequence[tuple[str, Sequence[NoFlyZoneTable | NoSprayZoneTable]]] = [
+        ("no_fly_zones", table.no_fly_zones),
+        ("no_spray_zones", table.no_spray_zones),
+    ]
+    for key, zones in tables:
+        for i, zone in enumerate(zones):
+            ground = Field(np.array(zone.boundary_m)).area_m2
+            if Field(field.boundary).area_within(np.array(zone.boundary_m)) <= 1e-9 * ground:
+                yield (
+                    f"field.{key}[{i}].boundary_m ('{zone.name}') is all outside the field "
+                    f"(x {x_min:g} to {x_max:g} m, y {y_min:g} to {y_max:g} m), so it forbids nothing; "
+                    "check its coordinates or leave it out"
+                )
 
 
 def _starts(scenario: Scenario, field: Field) -> Iterator[str]:
@@ -123,8 +146,11 @@ def _density(scenario: Scenario) -> Iterator[str]:
     if file is None:
         return
     if (reason := _why_unreadable(file)) is not None:
-        text = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
-        yield f'density.file = "{text}" {reason}; a relative path starts at the folder of the scenario file'
+        yield f'density.file = "{_shortened(file)}" {reason}; {RELATIVE}'
+
+
+def _shortened(file: Path) -> str:
+    return str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
 
 
 def _why_unreadable(file: Path) -> str | None:
@@ -280,6 +306,53 @@ def _baseline(scenario: Scenario) -> Iterator[str]:
             )
 
 
+def _spraying(scenario: Scenario) -> Iterator[str]:
+    if scenario.spray is None:
+        for key in ("dose", "stations", "rules"):
+            if getattr(scenario, key):
+                yield f"{key} stands without spray: a mission with it needs the table [spray]"
+        return
+    if not scenario.stations:
+        yield "stations is missing: a spraying mission needs at least one [[stations]] with place_m"
+    if scenario.world.kind != "ideal":
+        yield f'world.kind = "{scenario.world.kind}" does not spray by dose yet: it must be "ideal" beside [spray]'
+    if scenario.radio.comm_range_m != math.inf:
+        yield (
+            f"radio.comm_range_m = {scenario.radio.comm_range_m:g} must be inf beside [spray]: "
+            "drones that do not know what the others have sprayed could exceed the label maximum [m]"
+        )
+    vehicles = [("vehicle", scenario.vehicle)]
+    vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
+    for key, vehicle in vehicles:
+        yield from _sprayer(key, vehicle)
+    yield from _dose(scenario.dose or DoseTable())
+
+
+def _sprayer(key: str, vehicle: VehicleTable) -> Iterator[str]:
+    if vehicle.model != "double-integrator":
+        yield f'{key}.model = "{vehicle.model}" does not spray: it must be "double-integrator" beside [spray]'
+    else:
+        for limit in ("max_speed_m_s", "max_acceleration_m_s2"):
+            if math.isinf(getattr(vehicle, limit)):
+                yield f"{key}.{limit} is missing: a sprayer needs it"
+    if vehicle.preset in preset_names() and not tank_capacity(vehicle.preset):
+        yield f'{key}.preset = "{vehicle.preset}" has no tank, so it cannot spray'
+
+
+def _dose(dose: DoseTable) -> Iterator[str]:
+    if dose.kind == "steps" and not dose.steps:
+        yield 'dose.steps is missing: dose.kind = "steps" needs pairs of severity and rate'
+    if dose.kind == "response" and dose.ed50_l_ha is None:
+        yield 'dose.ed50_l_ha is missing: dose.kind = "response" needs the dose that half survive [L/ha]'
+    if dose.kind == "response" and dose.tolerated is None:
+        yield 'dose.tolerated is missing: dose.kind = "response" needs the severity that may be left'
+    if dose.least_survival >= dose.untreated_survival:
+        yield f"dose.least_survival = {dose.least_survival:g} must be below untreated_survival"
+    for key in ("minimum_l_ha", "rate_l_ha"):
+        if getattr(dose, key) > dose.maximum_l_ha:
+            yield f"dose.{key} = {getattr(dose, key):g} must be at most maximum_l_ha = {dose.maximum_l_ha:g} [L/ha]"
+
+
 def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator[str]:
     needed = STATES_PER_AXIS[vehicle.model]
     if control.state_weight is not None and len(control.state_weight) != needed:
@@ -318,3 +391,11 @@ def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
     capacity = tank_capacity(vehicle.preset)
     if vehicle.liquid_l > capacity:
         yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"
+
+
+def _faults(scenario: Scenario) -> Iterator[str]:
+    n_agents = _n_agents(scenario)
+    for i, fault in enumerate(scenario.faults):
+        beyond = [agent for agent in fault.agents if agent >= n_agents]
+        if beyond:
+            yield (f"faults[{i}].agents has {beyond[0]}, must be below {n_agents}: the agents are counted from 0")

@@ -22,6 +22,14 @@ from d2oc.scenario.sentences import sentences
 LARGEST_FILE = 1_000_000
 """A scenario is text that a person reads. [byte]"""
 
+FILE_KEYS = (
+    ("density", "file"),
+    ("field", "boundary_file"),
+    ("field", "no_fly_file"),
+    ("field", "no_spray_file"),
+)
+"""Keys that name files."""
+
 Overrides = Mapping[str, object] | Sequence[str]
 
 
@@ -57,7 +65,7 @@ def load_scenario(name_or_path: str | Path, *, overrides: Overrides = (), seed: 
         changed.add(re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", key))
     if seed is not None:
         data["seed"] = seed
-    _resolve_file(data, Path.cwd() if "density.file" in changed else path.parent)
+    _resolve_files(data, path.parent, changed)
     return validate(data, str(name_or_path), changed)
 
 
@@ -200,10 +208,13 @@ def _index(array: Sequence[object], text: str, key: str) -> int:
     return int(text)
 
 
-def _resolve_file(data: dict[str, Any], base: Path) -> None:
-    density = data.get("density")
-    if isinstance(density, dict) and isinstance(density.get("file"), str):
-        density["file"] = os.path.abspath(base / density["file"])
+def _resolve_files(data: dict[str, Any], folder: Path, changed: set[str]) -> None:
+    """Make paths absolute: those of the file start at its folder, those of overrides at the working directory."""
+    for table, key in FILE_KEYS:
+        content = data.get(table)
+        if isinstance(content, dict) and isinstance(content.get(key), str):
+            base = Path.cwd() if f"{table}.{key}" in changed else folder
+            content[key] = os.path.abspath(base / content[key])
 
 
 def scenario_toml(scenario: Scenario) -> str:

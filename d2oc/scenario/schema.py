@@ -12,6 +12,8 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Limit = Annotated[float, Field(gt=0)]  # inf (TOML: inf) means "no limit"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-80, le=84)]  # where UTM is defined
 AgentNumber = Annotated[int, Field(ge=0, lt=100_000)]
 Point = tuple[Finite, Finite]
 Ring = Annotated[tuple[Point, ...], Field(min_length=3)]
@@ -33,8 +35,17 @@ class NoFlyZoneTable(Table):
     """Corners `[[x, y], ...]`, local ENU. [m]"""
 
 
+class NoSprayZoneTable(Table):
+    """`[[field.no_spray_zones]]`: nothing is treated there, but drones may fly over it."""
+
+    name: str = "zone"
+    """Name used in messages."""
+    boundary_m: Ring
+    """Corners `[[x, y], ...]`, local ENU. [m]"""
+
+
 class FieldTable(Table):
-    """`[field]`: the ground to cover, either a rectangle or a polygon, in local metres."""
+    """`[field]`: the ground to cover: a rectangle or a polygon in local metres, or a polygon file."""
 
     width_m: Positive | None = None
     """Extent along x of a rectangle whose lower left corner is the origin. [m]"""
@@ -42,8 +53,25 @@ class FieldTable(Table):
     """Extent along y of that rectangle. [m]"""
     boundary_m: Ring | None = None
     """Corners `[[x, y], ...]` of a polygon, instead of width and height. [m]"""
+    boundary_file: Path | None = None
+    """Shapefile, GeoPackage, GeoJSON or KML file with the polygon, instead; its holes are no-fly zones."""
+    boundary_part: Annotated[int, Field(ge=1)] | None = None
+    """Which polygon of `boundary_file` it is, if it holds several that do not touch; 1 is the largest."""
+    origin_lon_lat_deg: tuple[Longitude, Latitude] | None = None
+    """Longitude and latitude (WGS 84) of the local (0, 0); default: the south-west corner of `boundary_file`, in whole
+    metres of UTM, or no place on the globe. [deg]"""
     no_fly_zones: tuple[NoFlyZoneTable, ...] = ()
-    """Polygons inside the field where nothing is treated."""
+    """Polygons inside the field where nothing is treated and, with limits inside the optimiser, nobody flies."""
+    no_spray_zones: tuple[NoSprayZoneTable, ...] = ()
+    """Polygons inside the field where nothing is treated, but which may be flown over."""
+    no_fly_file: Path | None = None
+    """File with more no-fly zones: polygons, or lines and points with a buffer around them."""
+    no_spray_file: Path | None = None
+    """File with more no-spray zones."""
+    no_fly_buffer_m: NotNegative = 0.0
+    """Every no-fly zone of `no_fly_file` is made wider by this. [m]"""
+    no_spray_buffer_m: NotNegative = 0.0
+    """Every no-spray zone of `no_spray_file` is made wider by this. [m]"""
 
 
 class MixtureComponent(Table):
@@ -87,8 +115,9 @@ class PointsDensity(Table):
     """Column with the coordinate towards north."""
     value_column: str
     """Column with the count or severity; an empty cell is nodata, a zero is a zero."""
-    coordinates: Literal["local-m"]
-    """What the coordinates are: `local-m` is metres in a local frame, x east, y north."""
+    coordinates: Annotated[str, Field(pattern=r"^(local-m|lon-lat|EPSG:[0-9]{4,6})$")]
+    """What the coordinates are: `local-m` is metres in a local frame, x east, y north; `lon-lat` degrees of longitude
+    and latitude on WGS 84; `EPSG:n`, such as `EPSG:32633`, a coordinate system by its number."""
     nodata_value: Finite | None = None
     """A number in the value column that means "not observed"."""
     interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
@@ -98,6 +127,39 @@ class PointsDensity(Table):
     """Side of a map cell. [m]"""
     reach_m: Positive | None = None
     """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class VectorPointsDensity(Table):
+    """`[density] kind = "vector-points"`: counts at scouted places, from a file with a coordinate system."""
+
+    kind: Literal["vector-points"]
+    file: Path
+    """GeoJSON, GeoPackage, Shapefile or KML file with points; relative to the scenario file."""
+    value_column: str
+    """Attribute with the count or severity; empty is nodata, a zero is a zero."""
+    nodata_value: Finite | None = None
+    """A number that means "not observed"."""
+    interpolation: Literal["idw", "linear", "nearest", "none"] = "idw"
+    """As for `points`."""
+    cell_size_m: Positive = 5.0
+    """Side of a map cell. [m]"""
+    reach_m: Positive | None = None
+    """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
+
+
+class GeotiffDensity(Table):
+    """`[density] kind = "geotiff"`: a raster with a coordinate system (GeoTIFF, COG), turned to the local frame."""
+
+    kind: Literal["geotiff"]
+    file: Path
+    """GeoTIFF file in any coordinate system; relative to the scenario file."""
+    band: Annotated[int, Field(ge=1)] = 1
+    """Which band holds the severity."""
+    cell_size_m: Positive | None = None
+    """Side of a map cell, the mean of the pixels in it; default: a pixel, or more where the map would have more than a
+    million cells. [m]"""
+    nodata_value: Finite | None = None
+    """A number that means "not observed", besides what the file itself declares."""
 
 
 class ImageDensity(Table):
@@ -131,7 +193,13 @@ class ArrayDensity(Table):
 
 
 DensityTable = Annotated[
-    UniformDensity | MixtureDensity | PointsDensity | ImageDensity | ArrayDensity,
+    UniformDensity
+    | MixtureDensity
+    | PointsDensity
+    | VectorPointsDensity
+    | GeotiffDensity
+    | ImageDensity
+    | ArrayDensity,
     Field(discriminator="kind"),
 ]
 
@@ -237,6 +305,8 @@ class ControlTable(Table):
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
     """Law `mission-plan`: tours that plans begin from."""
+    plan_early_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Law `mission-plan`: share of the time for a first quick pass over the whole map; 0 plans for the end only."""
     limits: Literal["clamped", "optimised"] = "clamped"
     """`clamped`: the vehicle cuts what the law asks for, zones are not steered around; `optimised`: commands are
     optimal within the vehicle's limits, keep out of zones and inside the field, and always leave a way to stop."""
@@ -378,6 +448,17 @@ class RadioTable(Table):
     """Times in which the team is split."""
 
 
+class FaultTable(Table):
+    """`[[faults]]`: what fails in flight, for good."""
+
+    what: Literal["crash", "radio", "gps"]
+    """`crash`: it flies no more; `radio`: it neither sends nor hears; `gps`: it knows no place, and gives up."""
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    at_s: NotNegative
+    """When. [s]"""
+
+
 class LedgerTable(Table):
     """`[ledger]`: how the team's knowledge of consumed weight is merged."""
 
@@ -419,6 +500,105 @@ class WorldTable(Table):
     """Wind, where the world is `bullet`."""
     sensors: SensorTable = SensorTable()
     """Sensors, where the world is `bullet`."""
+
+
+class DoseTable(Table):
+    """`[dose]`: how much a severity needs."""
+
+    kind: Literal["threshold", "steps", "response"] = "threshold"
+    """`threshold`: one rate where the severity is above the threshold; `steps`: a rate for each severity; `response`:
+    the dose response inverted, so that no more than `tolerated` is left."""
+    threshold: NotNegative = 0.0
+    """Severity up to which nothing is treated, in the unit of the map (of counts: counts in its cells); of a mixture
+    the share of its peak."""
+    rate_l_ha: Positive = 15.0
+    """Rate of `threshold`; of every kind the rate of uniform spraying, unless the map needs more. [L/ha]"""
+    steps: tuple[tuple[NotNegative, NotNegative], ...] = ()
+    """Pairs of severity and rate: from this severity on, this rate (`steps`). [L/ha]"""
+    ed50_l_ha: Positive | None = None
+    """Dose that half of the plants or insects survive, of the log-logistic curve; default: survivors are unknown.
+    [L/ha]"""
+    slope: Positive = 3.0
+    """Slope b of that curve."""
+    untreated_survival: Share = 1.0
+    """Survival without dose, d."""
+    least_survival: Share = 0.0
+    """Survival at any dose, c."""
+    tolerated: Positive | None = None
+    """Severity that may be left (`response`)."""
+    minimum_l_ha: NotNegative = 0.0
+    """Smallest rate on the label; less is raised to it. [L/ha]"""
+    maximum_l_ha: Positive = 30.0
+    """Largest rate on the label: no place may get more, all passes together. [L/ha]"""
+    effective_share: Share = 0.8
+    """A place with less than this share of its target dose counts as missed."""
+    dilation_m: NotNegative = 0.0
+    """Patches are made wider by this, for errors of position and pump. [m]"""
+    minimum_patch_m2: NotNegative = 0.0
+    """Smaller patches are left out. [m2]"""
+
+
+class SprayTable(Table):
+    """`[spray]`: what sprays, and how; a scenario with this table is a spraying mission (docs/farm.md)."""
+
+    method: Literal["d2oc", "prescription", "uniform", "smc", "hedac"] = "d2oc"
+    """Who decides where to fly and spray; all but the first are what `d2oc compare` compares with."""
+    speed_m_s: Positive = 6.0
+    """Working speed on a pass; between passes the vehicle's own limit holds. [m/s]"""
+    swath_m: Positive = 7.0
+    """Distance of passes that gives an even deposit (CV 6 %), at the height and speed of the next two keys. [m]"""
+    swath_height_m: Positive = 2.5
+    """Height at which the swath was measured. [m]"""
+    swath_speed_m_s: Positive = 6.0
+    """Speed at which the swath was measured. [m/s]"""
+    along_sigma_m: Positive = 0.5
+    """Standard deviation of the deposit along the way. [m]"""
+    least_flow_l_min: NotNegative = 0.6
+    """Smaller flows are not possible: the nozzles are shut. [L/min]"""
+    largest_flow_l_min: Positive = 14.0
+    """What the pumps give at the most. [L/min]"""
+    pump_lag_s: NotNegative = 0.3
+    """Time constant of the pumps. [s]"""
+    drift_s: NotNegative = 0.45
+    """Droplets are carried by the wind for so long. [s]"""
+    unseen_gust_share: Share = 0.3
+    """Share of a gust that a drone does not see by how it has to lean; the rest it flies against."""
+    evaporated_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Share of the liquid that never arrives."""
+    cell_m: Annotated[float, Field(ge=0.2, le=20)] = 1.0
+    """Side of a raster cell. [m]"""
+    climb_m_s: Positive = 1.5
+    """Speed of take-off and landing. [m/s]"""
+    reserve_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Share of the battery that is never planned with."""
+    budget_l: Limit = float("inf")
+    """Liquid that is there for the whole mission. [L]"""
+
+
+class StationTable(Table):
+    """`[[stations]]`: where tanks are filled and batteries changed."""
+
+    name: str = "station"
+    """Name used in messages."""
+    place_m: Point
+    """Place `[x, y]`, in the field or beside it. [m]"""
+    slots: Annotated[int, Field(ge=1, le=100)] = 1
+    """Drones served at once; the others wait on the ground."""
+    fill_l_min: Positive = 40.0
+    """Pump that fills tanks. [L/min]"""
+    swap_s: NotNegative = 60.0
+    """Time to change a battery, while the tank is filled. [s]"""
+    handling_s: NotNegative = 20.0
+    """Time for everything else. [s]"""
+
+
+class RulesTable(Table):
+    """`[rules]`: what is allowed, checked before take-off."""
+
+    profile: str = "default"
+    """Name of a profile that comes with the program, or path of a TOML file."""
+    pilots: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Pilots that watch."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -463,7 +643,17 @@ class Scenario(Table):
     """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
+    faults: tuple[FaultTable, ...] = ()
+    """What fails in flight."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
     world: WorldTable = WorldTable()
     """What moves the drones."""
+    dose: DoseTable | None = None
+    """How much a severity needs; default: with `spray` its defaults."""
+    spray: SprayTable | None = None
+    """Makes it a spraying mission."""
+    stations: tuple[StationTable, ...] = ()
+    """Stations of a spraying mission."""
+    rules: RulesTable | None = None
+    """Rules of a spraying mission; default: the profile `default`, one pilot."""

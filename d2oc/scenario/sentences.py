@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 UNITS = {
     "_m_s2": "m/s^2", "_deg_s": "deg/s", "_kg_m2": "kg m^2", "_n_m": "N m", "_m_s": "m/s", "_deg": "deg",
     "_bytes_per_s": "byte/s", "_bytes": "byte", "_steps": "steps", "_m": "m", "_s": "s", "_l": "L",
+    "_l_ha": "L/ha", "_l_min": "L/min", "_m2": "m2",
 }  # fmt: skip
 """Unit of a key by its ending."""
 
@@ -132,6 +133,8 @@ def _allowed(path: Path, items: Sequence[Mapping[str, Any]], value: Any) -> str:
             return "text of at least one character"
         case "string_too_long":
             return f"text of at most {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return '"local-m", "lon-lat" or a coordinate system such as "EPSG:32633"'
         case "literal_error":
             return _choices(value, _literals(context["expected"]))
         case "model_type" | "model_attributes_type" | "dict_type" if isinstance(value, list):

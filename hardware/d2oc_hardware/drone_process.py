@@ -41,7 +41,7 @@ def agent_of(scenario: Scenario, prepared: Prepared, number: int) -> Agent:
     """The agent that flies as this number in the simulation, too."""
     ground = ground_of_team(prepared.setup)
     setups = agent_setups(
-        prepared.setup, ground.quantum, scenario.mission.time_step_s, scenario.radio.message_limit_bytes,
+        prepared.setup, ground, scenario.mission.time_step_s, scenario.radio.message_limit_bytes,
         give_way=scenario.mission.give_way,
     )  # fmt: skip
     return Agent(setups[number], ground)

@@ -38,7 +38,7 @@ def files_of(package):
     return {
         path.relative_to(package).as_posix()
         for path in package.rglob("*")
-        if path.suffix in (".py", ".typed", ".mplstyle", ".toml")
+        if path.suffix in (".py", ".typed", ".mplstyle", ".toml", ".js", ".css", ".html")
     }
 
 

@@ -9,6 +9,7 @@ from d2oc.agent import ROW_INTERVAL_TICKS, Agent, AgentSetup, Observation, groun
 from d2oc.bus.messages import Message, Refused, decode, encode, log_of
 from d2oc.bus.radio import Partition, Radio, RadioModel, Span
 from d2oc.control.d2oc import Law
+from d2oc.control.published_pilot import PublishedBrief
 from d2oc.runtime.shard import Shard
 
 TIME_STEP = 0.5
@@ -36,6 +37,7 @@ def setup_of(number, n_agents=5, **changes):
         "position_states": (0, 1),
         "time_step": TIME_STEP,
         "negligible": 0,
+        "brief": PublishedBrief(number, give_way=True),
     }
     return AgentSetup(**{**content, **changes})
 
@@ -51,6 +53,7 @@ class Flight:
         self.state = np.random.default_rng(3).uniform(0, 100, (n_agents, 2))
         self.consumed = np.zeros((n_agents, n_samples))
         self.tick = 0
+        self.fix = np.ones(n_agents, np.bool_)
 
     @property
     def agents(self):
@@ -58,7 +61,7 @@ class Flight:
 
     def fly(self, ticks):
         for _ in range(ticks):
-            outcomes = self.shard.step(self.tick, self.state, self.radio.deliver(self.tick))
+            outcomes = self.shard.step(self.tick, self.state, self.fix, self.radio.deliver(self.tick))
             agent, sample, amount = outcomes.consumption
             np.add.at(self.consumed, (agent, sample), amount)
             self.radio.post(self.tick, self.state, outcomes.outboxes)
@@ -250,8 +253,8 @@ def test_a_restored_agent_does_what_the_lost_one_would_have_done():
     assert other.snapshot() == flight.shard.snapshot()
     for _ in range(40):
         inboxes = flight.radio.deliver(flight.tick)
-        one = flight.shard.step(flight.tick, flight.state, inboxes)
-        two = other.step(flight.tick, flight.state, inboxes)
+        one = flight.shard.step(flight.tick, flight.state, flight.fix, inboxes)
+        two = other.step(flight.tick, flight.state, flight.fix, inboxes)
         assert one.outboxes == two.outboxes
         assert np.array_equal(one.command, two.command)
         assert np.array_equal(one.remaining, two.remaining)

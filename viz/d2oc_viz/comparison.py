@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from d2oc.errors import MissingExtraError
+from d2oc_viz.drawing import N_COLOURS, new_figure, save, styled
 
-STYLE = Path(__file__).with_name("style.mplstyle")
 MARKERS = "osD^vP"
-N_COLOURS = 7
-"""Of the style; methods beyond are dashed."""
 SHARES = {
     25: "w2_at_25_percent_m",
     50: "w2_at_50_percent_m",
@@ -41,14 +38,9 @@ def draw_comparison(comparison: Mapping[str, Any], path: str | Path) -> Path:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("the picture", "viz") from None
     n_methods = len(comparison["methods"])
-    with mpl.rc_context(fname=str(STYLE)):
-        figure = Figure(figsize=(12.5, max(3.2, 1.4 + 0.32 * n_methods)), layout="constrained")
+    with styled():
+        figure = new_figure(12.5, max(3.2, 1.4 + 0.32 * n_methods))
         course, *dots = figure.subplots(1, 4, width_ratios=(1.5, 1.2, 1, 1))
         _draw_course(course, comparison)
         _draw_dots(dots[0], comparison, "w2_m", "W2 at the end", "[m]")
@@ -59,7 +51,7 @@ def draw_comparison(comparison: Mapping[str, Any], path: str | Path) -> Path:
         dots[1].set_yticklabels([])
         dots[2].set_yticklabels([])
         figure.suptitle(_headline(comparison), x=0.01, ha="left", fontsize=11, fontweight="bold")
-        figure.savefig(path, metadata={"Software": None} if str(path).endswith(".png") else None)
+        save(figure, path)
     return Path(path)
 
 

@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 
 from d2oc.bus import messages
-from d2oc.bus.messages import END_OF_LOGS, VERSION, Message, Refused, columns_of, decode, encode, log_of, run_of
+from d2oc.bus.messages import (
+    END_OF_LOGS,
+    VERSION,
+    Message,
+    Refused,
+    Sighting,
+    columns_of,
+    decode,
+    encode,
+    log_of,
+    run_of,
+    way_bytes,
+    way_of,
+)
 
 
 def message(**changes):
@@ -24,6 +37,8 @@ def message(**changes):
         "alpha": 1 / 3600,
         "steps_left": 523,
         "active": True,
+        "sightings": [Sighting(5, 76, 1, (3.5, 4.25)), Sighting(0, -1, 3, (0.0, 0.0))],
+        "way": way_bytes(np.array([[1.5, -2.0], [1.6, -1.9]])),
         "known_from": 0,
         "known_until": END_OF_LOGS,
         "known": {log_of(3, 1): 77, 5: 12},
@@ -44,13 +59,22 @@ def test_a_message_comes_back_as_it_was():
     assert counts.tolist() == [2, 0, 1]
     assert samples.tolist() == [7, 3, 70_000]
     assert quanta.tolist() == [1, 2**52, 5]
+    assert way_of(back).tolist() == [[1.5, -2.0], [1.6, -1.9]]
 
 
 def test_the_head_is_as_small_as_the_agent_counts_on():
     from d2oc.agent import HEAD_BYTES
 
     largest = message(
-        sender=2**20 - 1, epoch=2**20 - 1, tick=10**6, steps_left=10**6, known={}, known_from=2**51, runs=[]
+        sender=2**20 - 1,
+        epoch=2**20 - 1,
+        tick=10**6,
+        steps_left=10**6,
+        known={},
+        known_from=2**51,
+        runs=[],
+        sightings=[],
+        way=b"",
     )
     assert len(encode(largest)) <= HEAD_BYTES
     run = run_of(2**51, 10**5, *(np.ones(300, np.int64),) * 3)
@@ -67,14 +91,19 @@ def test_the_head_is_as_small_as_the_agent_counts_on():
         (framed(b""), Refused.MALFORMED),
         (framed(b"\xc1"), Refused.MALFORMED),
         (framed(b"\x91" * 5000), Refused.MALFORMED),
-        (encode(message(version=2)), Refused.UNKNOWN_VERSION),
-        (framed(msgspec.msgpack.encode([2, "of another shape"])), Refused.UNKNOWN_VERSION),
+        (encode(message(version=1)), Refused.UNKNOWN_VERSION),
+        (framed(msgspec.msgpack.encode([1, "of another shape"])), Refused.UNKNOWN_VERSION),
         (framed(msgspec.msgpack.encode([VERSION, "of another shape"])), Refused.MALFORMED),
         (encode(message(position_m=(float("nan"), 0.0))), Refused.MALFORMED),
         (encode(message(velocity_m_s=(0.0, float("inf")))), Refused.MALFORMED),
         (encode(message(alpha=-1e-9)), Refused.MALFORMED),
         (encode(message(sender=2**20)), Refused.MALFORMED),
         (encode(message(tick=-1)), Refused.MALFORMED),
+        (encode(message(sightings=[Sighting(5, 77, 0, (0.0, 0.0))])), Refused.MALFORMED),  # of the future
+        (encode(message(sightings=[Sighting(5, 7, 0, (0.0, float("nan")))])), Refused.MALFORMED),
+        (encode(message(sightings=[Sighting(2**20, 7, 0, (0.0, 0.0))])), Refused.MALFORMED),
+        (encode(message(way=b"\0" * 15)), Refused.MALFORMED),
+        (encode(message(way=way_bytes(np.array([[0.0, np.inf]])))), Refused.MALFORMED),
         (encode(message(runs=[messages.Run(0, 0, b"\1", b"", b"")])), Refused.MALFORMED),
         (encode(message(runs=[messages.Run(0, 0, b"\1\0", b"", b"")])), Refused.MALFORMED),
         (encode(message(runs=[messages.Run(0, 0, b"\1\0", b"\0" * 4, b"\0" * 7)])), Refused.MALFORMED),

@@ -127,7 +127,7 @@ def test_csv_has_a_line_each(flown, tmp_path):
 
 
 def test_unknown_methods_and_those_that_cannot_fly_end_in_a_sentence(tmp_path):
-    known = r"must be one of mission-plan, d2oc-cells, d2oc, official, .*did you mean lawnmower"
+    known = r"must be one of mission-plan, mission-plan-early, d2oc-cells, d2oc, official, .*did you mean lawnmower"
     with pytest.raises(ScenarioError, match=known):
         compare("six_drones", ("lawnmover",), 1, tmp_path)
     with pytest.raises(ScenarioError, match=r"method smc cannot fly this: .*cruise_speed_m_s"):

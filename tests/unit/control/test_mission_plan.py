@@ -10,7 +10,7 @@ import pytest
 from d2oc.bus.perfect import PerfectBus
 from d2oc.control.closed_form import tracking
 from d2oc.control.law import first_gains
-from d2oc.control.mission_law import MissionPlanLaw, dues_of
+from d2oc.control.mission_law import MissionPlanLaw, dues_of, owed_from
 from d2oc.control.mission_plan import (
     Effort,
     demand_of,
@@ -23,6 +23,7 @@ from d2oc.control.mission_plan import (
     plan_team,
 )
 from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.transport.wasserstein import wasserstein2
 from d2oc.vehicles.linear import Limits, double_integrator, quadrotor, single_integrator
 
 EFFORT = Effort(routes=3, rounds=3, sweeps=30)
@@ -109,7 +110,7 @@ def test_planning_together_is_no_worse_than_each_for_itself():
     part = divide(np.array([s[[0, 2]] for s in states]), np.full(3, 1 / 3), demand)
     alone = [plan_alone(flyer, 0, s, N_STEPS, demand, p, EFFORT) for s, p in zip(states, part, strict=True)]
     assert sum(p.objective for p in plans) <= sum(p.objective for p in alone) + 1e-12
-    together = match_together([flyer] * 3, 0, [p.track for p in plans], demand, EFFORT)
+    together = match_together([flyer] * 3, np.zeros(3, int), [p.track for p in plans], demand, EFFORT)
     assert sum(p.objective for p in plans) == pytest.approx(sum(p.objective for p in together))
 
 
@@ -130,11 +131,11 @@ def test_gathering_keeps_mass_and_dues_reach_every_sample():
     assert per_run == pytest.approx(np.full(20, flyer.alpha), rel=1e-9)
 
 
-def team(comm_range, world=None, n_agents=3, make=drone):
+def team(comm_range, world=None, n_agents=3, make=drone, effort=EFFORT):
     model, problem, flyer = make(n_agents)
     starts = [np.array([x, *[0.0] * (model.n_states - 1)]) for x in np.linspace(10, 90, n_agents)]
     n_steps = np.full(n_agents, N_STEPS, np.int32)
-    law = MissionPlanLaw([flyer] * n_agents, n_steps, comm_range, EFFORT)
+    law = MissionPlanLaw([flyer] * n_agents, n_steps, comm_range, effort)
     setup = TeamSetup(
         points=patchy_samples(),
         weights=np.full(300, 1 / 300),
@@ -196,6 +197,43 @@ def test_the_plan_is_flown_to_the_letter_and_everything_is_consumed_once(make):
     assert law.n_plans == 0
     assert eaten.sum(axis=0) == pytest.approx(np.full(300, 1 / 300), rel=1e-6)
     assert eaten.sum(axis=1) == pytest.approx(np.full(3, 1 / 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("done", [0, 1, 8, 49, 50, 55, 59])
+def test_what_is_owed_is_what_the_steps_ahead_serve(done):
+    """Runs of 8 steps: the last has 4 steps of its own."""
+    _, _, flyer = drone()
+    demand = demand_of(patchy_samples(), np.full(300, 1 / 300), 1024)
+    effort = replace(EFFORT, points=8)
+    plan = plan_alone(flyer, 0, np.array([50.0, 0, 50, 0]), N_STEPS, demand, demand.weight, effort)
+    assert (plan.run, N_STEPS % plan.run) == (8, 4)
+    slots, owed = owed_from(dues_of(plan, demand, np.arange(300)), plan, done)
+    assert owed.sum() == pytest.approx((N_STEPS - done) * flyer.alpha, rel=1e-9)
+    assert len(slots) == len(set(slots))
+
+
+def test_matching_in_runs_of_steps_gives_no_false_news():
+    """As above on a mission too long to be matched step by step."""
+    runtime, law = team(np.inf, effort=replace(EFFORT, points=8, team_points=24))
+    positions, eaten = fly(runtime)
+    assert law.n_plans == 0
+    assert np.abs(positions - law._common[1:]).max() < 1e-9
+    assert eaten.sum(axis=0) == pytest.approx(np.full(300, 1 / 300), rel=1e-6)
+
+
+def test_a_first_pass_makes_the_coverage_fair_early_on():
+    flights = {share: fly(team(np.inf, effort=replace(EFFORT, early_share=share))[0]) for share in (0.0, 0.5)}
+    early = round(0.5 * N_STEPS)
+    w2 = {share: _w2_after(positions, early) for share, (positions, _) in flights.items()}
+    assert w2[0.5] < 0.8 * w2[0.0]
+    whole = {share: _w2_after(positions, N_STEPS) for share, (positions, _) in flights.items()}
+    assert whole[0.5] < 1.5 * whole[0.0]
+    assert flights[0.5][1].sum(axis=0) == pytest.approx(np.full(300, 1 / 300), rel=1e-6)
+
+
+def _w2_after(positions, n_steps):
+    visited = positions[:n_steps].reshape(-1, 2)
+    return wasserstein2(visited, np.ones(len(visited)) / len(visited), patchy_samples(), np.full(300, 1 / 300)).value
 
 
 def test_when_an_agent_is_lost_the_others_take_over_its_part():

@@ -134,7 +134,7 @@ BAD = {
     "degrees": (
         "x,y,count\n13.101,58.201,3\n13.105,58.204,1\n",
         "{f}: the places span only 0.004 x 0.003 m and look like longitude and latitude in degrees; local metres are "
-        "expected (project them, for example to UTM)",
+        'expected (declare coordinates = "lon-lat", or project them)',
     ),
     "empty file": ("", "{f}: is empty; expected a header line and one line a count"),
     "only blank lines": ("\n \n,,\n", "{f}: is empty; expected a header line and one line a count"),

@@ -80,6 +80,7 @@ def test_the_report_is_plain_data():
         "n_requested",
         "n_outside_field",
         "n_in_no_fly_zones",
+        "n_in_no_spray_zones",
         "removed_share",
         "nodata_share",
         "notes",

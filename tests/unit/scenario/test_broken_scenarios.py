@@ -54,7 +54,7 @@ comm_range_m = 50.0
 RECTANGLE = "width_m = 100.0\nheight_m = 80.0\n"
 COMPONENT = "\n[[density.components]]\nmean_m = [30.0, 40.0]\nsigma_m = 12.0\nweight = 2.0\n"
 MIXTURE = 'kind = "mixture"\n' + COMPONENT
-KINDS = "one of uniform, mixture, points, image, array"
+KINDS = "one of uniform, mixture, points, vector-points, geotiff, image, array"
 MODELS = "one of single-integrator, double-integrator, lagged-integrator, quadrotor, loaded-quadrotor"
 
 
@@ -70,7 +70,7 @@ BROKEN = [
         "[radio]",
         "[weather]",
         "weather is not a known key; known are name, description, seed, field, density, sampling, team, vehicle, "
-        "control, mission, assignment, radio, ledger, world",
+        "control, mission, assignment, radio, faults, ledger, world",
     ),
     ('name = "plot"', 'nmae = "plot"', "nmae is not a known key; did you mean name?"),
     ("weight = 2.0", "wieght = 2.0", "density.components[0].wieght is not a known key; did you mean weight?"),
@@ -116,7 +116,11 @@ BROKEN = [
     ("n_agents = 3\n", "", "team.n_agents is missing: how many agents fly, at least 1; or list team.groups"),
     ('model = "double-integrator"\n', "", f"vehicle.model is missing: {MODELS}"),
     ('kind = "mixture"\n', "", f"density.kind is missing: {KINDS}"),
-    ("width_m = 100.0\n", "", "field.width_m is missing: a field needs width_m and height_m, or boundary_m [m]"),
+    (
+        "width_m = 100.0\n",
+        "",
+        "field.width_m is missing: a field needs width_m and height_m, or boundary_m [m], or boundary_file",
+    ),
     (
         "[field]\n" + RECTANGLE,
         "",

@@ -1,0 +1,1 @@
+"""Spraying: from a severity map to dose, passes, routes and sorties."""

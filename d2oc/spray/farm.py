@@ -1,0 +1,662 @@
+"""A spraying mission, flown: what each drone does in every control period, as a runtime like any other.
+
+All drones know the places of all, what each has sprayed until the last period and what each will fly (the radio of a
+spraying mission reaches everyone, which is checked before take-off). In one period they act in the order of their
+numbers: a drone foresees what one with a lower number is about to spray beside it, and leaves room for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from d2oc.arrays import Floats, Ints
+from d2oc.columns import Columns
+from d2oc.control.d2oc import Team
+from d2oc.control.ways import Ways
+from d2oc.control.weight_sharing import Mail, empty_mail
+from d2oc.phases import Phase
+from d2oc.runtime.inline import TeamSetup, locate_all, team_arrays
+from d2oc.spray.deposit import touched_space
+from d2oc.spray.division import Route, Worker, divide, ends_of
+from d2oc.spray.dose import DoseResponse
+from d2oc.spray.logistics import Drone, Stations
+from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, new_consumed, spray
+from d2oc.spray.passes import Segment
+from d2oc.spray.plan import Plan, Task, lattice_for, plan_by_density, plan_by_strips
+from d2oc.vehicles.motion import Motion, motion_arrays
+from d2oc.world import World
+from d2oc.world.ideal import IdealWorld
+from d2oc.world.sensors import SatelliteReceiver
+from d2oc.world.wind import Wind
+
+ARRIVED_M = 0.5
+"""A place is reached within this. [m]"""
+SLOW_M_S = 1.0
+"""And at most at this speed. [m/s]"""
+HOP_M = 40.0
+"""A hop to the next pass up to this is part of the mission, a longer one is transit. [m]"""
+BRAKING_SHARE = 0.85
+"""Of the largest acceleration, kept for braking and for staying on the line."""
+NEWS_INTERVAL_S = 45.0
+"""Plans are not made anew more often. [s]"""
+WORTH_HELPING_S = 60.0
+"""Who is done helps who still needs longer than this. [s]"""
+TOUCH_UPS = 2
+"""Times that a team goes out again for what was missed."""
+MISSED_SHARE = 0.03
+"""What may be missed, as far as the team knows, before it goes out again."""
+SWEPT_SHARE = 0.01
+"""A guide is done when less than this share of the litres owed is left."""
+WORTH_TOUCHING_UP = 0.01
+"""Litres for which a team goes out again, as a share of what was owed at first."""
+SPARE_LOAD = 1.1
+"""A last load is the litres still planned, times this."""
+GUST_CUT = 3.0
+"""Gusts and errors of position beyond so many standard deviations do not happen; margins count on it."""
+MARGIN_S = 15.0
+"""Time kept for the way home. [s]"""
+
+
+class Guide(Protocol):
+    """A baseline that wishes velocities; see `d2oc.control.baselines`."""
+
+    def steer(self, k: int, team: Team) -> None:
+        """Fill the inputs of everybody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Air:
+    """What is not known exactly: wind and place."""
+
+    wind: Wind
+    mean: Floats
+    """Mean wind, shape (2,). [m/s]"""
+    gust_sigma: float
+    """Standard deviation of gusts per axis. [m/s]"""
+    receiver: SatelliteReceiver
+    position_sigma: float
+    """Standard deviation of the measured place per axis. [m]"""
+    drift: float
+    """Time that droplets are carried. [s]"""
+    unseen: float
+    """Share of a gust that a drone does not see by how it has to lean."""
+    height: float
+    """Above ground, on a pass. [m]"""
+
+    @property
+    def stray_sigma(self) -> float:
+        """Standard deviation per axis between where liquid is believed to come down and where it does. [m]"""
+        return math.hypot(self.unseen * self.drift * self.gust_sigma, self.position_sigma)
+
+    @property
+    def farthest_stray(self) -> float:
+        """Liquid never comes down farther than this from where it is believed to. [m]"""
+        return math.sqrt(2.0) * GUST_CUT * (self.unseen * self.drift * self.gust_sigma + self.position_sigma)
+
+    def gust_shift(self, r: int) -> Floats:
+        """By how much the gust at drone r carries its liquid beyond the mean drift, shape (2,). [m]"""
+        limit = GUST_CUT * self.gust_sigma
+        return np.asarray(self.drift * np.clip(self.wind.velocity[r, :2] - self.mean, -limit, limit))
+
+    def seen_shift(self, r: int) -> Floats:
+        """What the drone knows of it, shape (2,). [m]"""
+        return np.asarray((1.0 - self.unseen) * self.gust_shift(r))
+
+    def stray(self, r: int) -> Floats:
+        """From where liquid of drone r is believed to come down to where it does, shape (2,). [m]"""
+        limit = GUST_CUT * self.position_sigma
+        return np.asarray(self.unseen * self.gust_shift(r) - np.clip(self.receiver.error[r, :2], -limit, limit))
+
+
+class FarmRuntime:
+    """Flies a spraying mission.
+
+    Parameters
+    ----------
+    setup : TeamSetup
+        The team; its samples are blocks of the dose wanted.
+    task : Task
+        Dose map and gear.
+    drones : list of Drone
+        At their stations.
+    stations : Stations
+    gear : Gear
+    block : ndarray of int32, shape (cells,)
+        Sample of each cell.
+    air : Air
+    time_step : float
+        [s]
+    ways : Ways or None
+        Ways around no-fly zones; None where there are none.
+    guide : Guide, optional
+        For methods that steer by velocities.
+    visits : ndarray, shape (L,), optional
+        What the guide books of each drone a step; set to 0 while that is away.
+    """
+
+    def __init__(
+        self,
+        setup: TeamSetup,
+        task: Task,
+        drones: list[Drone],
+        stations: Stations,
+        gear: Gear,
+        block: Ints,
+        air: Air,
+        time_step: float,
+        ways: Ways | None,
+        guide: Guide | None = None,
+        visits: Floats | None = None,
+    ) -> None:
+        n = len(drones)
+        self.motion: Motion = motion_arrays(setup.models)
+        self.team: Team = team_arrays(setup, self.motion)
+        self.mail: Mail = empty_mail(0)
+        self.world: World = IdealWorld(self.motion, self.team.kind)
+        self.drones = drones
+        self.task = task
+        self.stations = stations
+        self._method = task.spray.method
+        self._mode = PLANNED if guide is None else OWED
+        self._gear = gear
+        self._dt = time_step
+        self._n_steps = int(setup.n_steps.max())
+        self._air = air
+        self._ways = ways
+        self._guide = guide
+        self._visits = visits
+        self._alpha = None if visits is None else visits.copy()
+        grid = task.map.grid
+        self.ground = Ground(
+            deposit=np.zeros(grid.rows * grid.columns),
+            known=np.zeros(grid.rows * grid.columns),
+            target=np.ascontiguousarray(task.map.target.ravel()),
+            most=np.ascontiguousarray(task.most.ravel()),
+            inside=np.ascontiguousarray(task.map.inside.ravel()),
+            block=block,
+        )
+        self._owed = float(task.map.owed)
+        self._space = touched_space(task.footprint, grid, 2.0 * grid.cell + 0.5 * time_step * 12.0)
+        self._consumed = new_consumed(len(setup.weights))
+        self._entries: list[tuple[int, Ints, Floats]] = []
+        self._samples = setup.points
+        self._flow = np.zeros(n)
+        self.loaded = 0.0
+        self.sprayed = 0.0
+        self.beyond = 0.0
+        self.evaporated = 0.0
+        self._served_share = 0.0
+        self._lost_news = False
+        self._replanned = -math.inf
+        self._touch_ups = 0
+        self._swept = False
+        self.makespan = 0.0
+        locate_all(self.team, self.motion)
+        self._lines = lattice_for(task, task.map.target > 0.0) if self._method == "d2oc" else None
+        self.plan = self._first_plan()
+        for drone in drones:
+            self._load(drone)
+
+    # What a runtime is
+
+    def step(self, k: int) -> None:
+        """Fly step k of the mission."""
+        team, dt = self.team, self._dt
+        self._air.receiver.drift(dt)
+        self._entries = []
+        self._flow[:] = 0.0
+        team.input[:] = 0.0
+        team.goal[:] = np.nan
+        team.consumed[:] = 0.0
+        for drone in self.drones:
+            self._act(drone, k)
+        if self._guide is not None:
+            self._steer_by_guide(k)
+        moving = np.array([d.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN) for d in self.drones])
+        before = team.state.copy()
+        self.world.advance(k, team.state, team.input, moving)
+        team.active[:] = [d.phase == Phase.MISSION for d in self.drones]
+        for drone in self.drones:
+            self._spray(drone, before[drone.number])
+            self._draw(drone)
+        self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
+        locate_all(team, self.motion)
+        self.stations.serve(dt, self._load)
+        if any(d.flying or d.phase == Phase.SERVICE for d in self.drones):
+            self.makespan = (k + 1) * dt
+        self._look_for_news(k)
+
+    @property
+    def finished(self) -> bool:
+        """Whether everybody is on the ground and nothing is left to do."""
+        down = all(d.phase in (Phase.GROUND, Phase.LOST) for d in self.drones)
+        return down and not any(self._has_work(d) for d in self.drones if d.phase != Phase.LOST)
+
+    @property
+    def believed_remaining(self) -> Floats:
+        """Share of the litres owed that is not on the ground; all know the same, shape (L,)."""
+        return np.full(len(self.drones), max(0.0, 1.0 - self._served_share))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Rasters and plan. [byte]"""
+        return sum(a.nbytes for a in self.ground) + self.plan.flow.nbytes
+
+    def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
+        """Agent, sample and share of the litres owed that came down in step k."""
+        if not self._entries:
+            return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0)
+        agent = np.concatenate([np.full(len(sample), r, np.int32) for r, sample, _ in self._entries])
+        return agent, np.concatenate([e[1] for e in self._entries]), np.concatenate([e[2] for e in self._entries])
+
+    @property
+    def events(self) -> tuple[Ints, Ints]:
+        """None of those of other laws."""
+        return np.empty(0, np.int32), np.empty(0, np.int32)
+
+    def snapshot(self) -> None:
+        """None: a spraying mission is fast enough to begin anew."""
+
+    def close(self) -> None:
+        """Nothing runs that would have to be stopped."""
+
+    def lose(self, r: int) -> None:
+        """Drone r falls out; the others divide what it leaves."""
+        self.drones[r].phase = Phase.LOST
+        self.drones[r].height = 0.0
+        self.stations.leave(self.drones[r])
+        self._replanned = -math.inf
+        self._lost_news = True
+
+    def telemetry(self) -> Mapping[str, Floats]:
+        """Columns of the record besides those of every mission, each of shape (L,)."""
+        drones = self.drones
+        return {
+            "phase": np.array([float(d.phase) for d in drones]),
+            "spray_l_min": 60.0 * self._flow / self._dt,
+            "liquid_l": np.array([d.liquid for d in drones]),
+            "charge": np.array([max(0.0, d.energy / d.full_energy) for d in drones]),
+            "height_m": np.array([d.height for d in drones]),
+            "sorties": np.array([float(d.sorties) for d in drones]),
+            "drawn_wh": np.array([d.drawn / 3600.0 for d in drones]),
+        }
+
+    def cells(self, response: DoseResponse | None) -> Columns:
+        """The table `cells` of the record."""
+        m, grid = self.task.map, self.task.map.grid
+        centres = grid.centres
+        deposit = self.ground.deposit.copy()
+        survival = np.full(deposit.size, np.nan) if response is None else response.survival(deposit)
+        effective = self.task.effective_share * m.needed
+        return {
+            "x_m": centres[:, 0].copy(), "y_m": centres[:, 1].copy(), "target_l_ha": m.target.ravel().copy(),
+            "maximum_l_ha": m.maximum.ravel().copy(), "deposit_l_ha": deposit,
+            "effective_l_ha": effective.ravel().copy(), "severity": m.severity.ravel().copy(),
+            "survival": survival, "inside": m.inside.ravel().copy(),
+        }  # fmt: skip
+
+    # Plans
+
+    def _first_plan(self) -> Plan:
+        workers = [self._worker(d) for d in self.drones]
+        if self._guide is not None:
+            lines = lattice_for(self.task, self.task.map.inside)
+            return Plan(lines, np.zeros((lines.lines, lines.slots)), [[] for _ in workers])
+        if self._method == "d2oc":
+            plan = self._by_density(workers)
+        else:
+            plan = plan_by_strips(self.task, workers, prescription=self._method == "prescription")
+        self._give_out(plan, self.drones)
+        return plan
+
+    def _by_density(self, workers: list[Worker]) -> Plan:
+        assert self._lines is not None
+        grid = self.task.map.grid
+        return plan_by_density(self.task, self._lines, self.ground.known.reshape(grid.rows, grid.columns), workers)
+
+    def _give_out(self, plan: Plan, drones: list[Drone]) -> None:
+        for drone, route in zip(drones, plan.routes, strict=True):
+            drone.route = list(route)
+            drone.on_pass = False
+            drone.way = []
+
+    def _worker(self, drone: Drone) -> Worker:
+        station, _ = self.stations.nearest(self.team.position[drone.number], drone.pace)
+        table = self.stations.tables[station]
+        service = 2 * drone.climb + table.handling_s + max(table.swap_s, 60.0 * drone.tank / table.fill_l_min)
+        grounded = drone.phase in (Phase.SERVICE, Phase.GROUND, Phase.LANDING, Phase.RETURN)
+        reserve = self.task.spray.reserve_share
+        return Worker(
+            place=self.team.position[drone.number].copy(),
+            pace=drone.pace,
+            tank=drone.tank,
+            liquid=drone.tank if grounded else drone.liquid,
+            endurance=(1.0 - reserve) * drone.endurance,
+            station=self.stations.places[station],
+            service=service,
+            delay=(drone.timer + drone.climb) if grounded else 0.0,
+        )
+
+    def _look_for_news(self, k: int) -> None:
+        """Share out anew when one is lost or done before the others; plan anew when all are done and much is missed."""
+        if self._method != "d2oc":
+            self._take_over_lost()
+            return
+        here = [d for d in self.drones if d.phase != Phase.LOST]
+        if k * self._dt - self._replanned < NEWS_INTERVAL_S or not here or self._out_of_liquid:
+            return
+        left = np.array([self._time_left(d) for d in here])
+        idle = [not d.route for d in here]
+        if self._lost_news or (any(idle) and left.max() > WORTH_HELPING_S):
+            self._share_out(here)
+        elif all(idle) and self._touch_ups < TOUCH_UPS and self._believed_missed() > MISSED_SHARE:
+            self._touch_ups += 1
+            self._plan_owed(here)
+        else:
+            return
+        self._replanned = k * self._dt
+        self._lost_news = False
+        for drone in here:
+            if drone.route and drone.phase == Phase.RETURN and self._can_go_on(drone):
+                drone.phase, drone.way = Phase.TRANSIT, []
+
+    def _share_out(self, here: list[Drone]) -> None:
+        """Divide the segments that are left anew; what a drone is flying stays with it."""
+        under_way: list[Route] = []
+        pool = []
+        for drone in self.drones:
+            if drone.phase == Phase.LOST:
+                self._cut_leg(drone)
+            own = drone.route[:1] if drone.on_pass and drone.phase != Phase.LOST else []
+            pool += [leg.segment for leg in drone.route[len(own) :]]
+            drone.route = []
+            if drone.phase != Phase.LOST:
+                under_way.append(own)
+        routes = divide(self.plan.lines, pool, [self._worker(d) for d in here], -self.task.shift)
+        for drone, own, route in zip(here, under_way, routes, strict=True):
+            drone.route = [*own, *route]
+            if not own and drone.phase != Phase.RETURN:
+                drone.way = []
+
+    def _plan_owed(self, here: list[Drone]) -> None:
+        """Plan what is still owed, if it is worth it."""
+        plan = self._by_density([self._worker(d) for d in here])
+        if plan.litres >= WORTH_TOUCHING_UP * self._owed:
+            self.plan = plan
+            self._give_out(plan, here)
+
+    def _take_over_lost(self) -> None:
+        """A lawnmower: the others take what a lost one has left, strip after strip."""
+        for lost in (d for d in self.drones if d.phase == Phase.LOST and d.route):
+            here = [d for d in self.drones if d.phase != Phase.LOST]
+            if here:
+                min(here, key=self._time_left).route += lost.route
+            lost.route = []
+
+    def _time_left(self, drone: Drone) -> float:
+        slots = sum(leg.segment.last - leg.segment.first + 1 for leg in drone.route)
+        return slots * self.plan.lines.slot / drone.pace.working + 6.0 * len(drone.route)
+
+    def _believed_missed(self) -> float:
+        m = self.task.map
+        weight = (m.severity * (m.needed > 0.0)).ravel()
+        short = self.ground.known < self.task.effective_share * m.needed.ravel()
+        return float(weight[short].sum() / weight.sum())
+
+    @property
+    def _out_of_liquid(self) -> bool:
+        return self.task.spray.budget_l - self.loaded < 0.1 and all(d.liquid < 0.1 for d in self.drones)
+
+    # What a drone does
+
+    def _act(self, drone: Drone, k: int) -> None:
+        """Its phase, and its input where it flies a route."""
+        dt, r = self._dt, drone.number
+        if drone.phase == Phase.GROUND and not drone.served and self._has_work(drone):
+            self.stations.wait(drone)
+        elif drone.phase == Phase.GROUND and drone.served and self._has_work(drone) and self._time_is_left(drone, k):
+            drone.phase, drone.timer, drone.served = Phase.TAKE_OFF, drone.climb, False
+            drone.sorties += 1
+        elif drone.phase == Phase.TAKE_OFF:
+            drone.timer -= dt
+            if drone.timer <= 0.0:
+                drone.phase = Phase.TRANSIT
+        elif drone.phase == Phase.LANDING:
+            drone.timer -= dt
+            if drone.timer <= 0.0:
+                drone.phase = Phase.GROUND
+        elif drone.phase == Phase.RETURN:
+            if self._fly_to(drone, drone.pace.transit):
+                drone.phase, drone.timer = Phase.LANDING, drone.climb
+        elif drone.phase in (Phase.TRANSIT, Phase.MISSION):
+            if self._must_return(drone, k):
+                self._send_home(drone)
+            elif self._guide is None:
+                self._fly_route(drone)
+            elif drone.phase == Phase.TRANSIT:
+                self._enter(drone)
+        climbed = 1.0 - max(drone.timer, 0.0) / drone.climb
+        share = {Phase.TAKE_OFF: climbed, Phase.LANDING: 1.0 - climbed}.get(drone.phase, 1.0 if drone.flying else 0.0)
+        drone.height = self._air.height * share
+        if drone.flying:
+            self.team.goal[r] = self._goal(drone)
+
+    def _has_work(self, drone: Drone) -> bool:
+        if self._guide is not None:
+            return not self._swept and (drone.liquid > 0.05 or self.task.spray.budget_l - self.loaded > 0.1)
+        return bool(drone.route) and (drone.liquid > 0.05 or self._mode != PLANNED or self._wish(drone) > 0.05)
+
+    def _time_is_left(self, drone: Drone, k: int) -> bool:
+        return (self._n_steps - k) * self._dt > 4.0 * drone.climb + 2.0 * self._time_home(drone) + MARGIN_S
+
+    def _time_home(self, drone: Drone) -> float:
+        return self.stations.nearest(self.team.position[drone.number], drone.pace)[1]
+
+    def _must_return(self, drone: Drone, k: int) -> bool:
+        home = self._time_home(drone)
+        needed = drone.power * (home + drone.climb + MARGIN_S)
+        if drone.energy - needed < self.task.spray.reserve_share * drone.full_energy:
+            return True
+        if (self._n_steps - k) * self._dt < home + drone.climb + MARGIN_S:
+            return True
+        return drone.liquid <= self._gear.least * self._dt or not self._has_work(drone)
+
+    def _can_go_on(self, drone: Drone) -> bool:
+        return drone.liquid > 0.1 * drone.tank and drone.energy > 0.4 * drone.full_energy
+
+    def _send_home(self, drone: Drone) -> None:
+        self._cut_leg(drone)
+        place = self.team.position[drone.number]
+        drone.station, _ = self.stations.nearest(place, drone.pace)
+        drone.phase, drone.on_pass, drone.pump = Phase.RETURN, False, 0.0
+        drone.way = self._way(place, self.stations.pad(drone.station, drone.number))
+
+    def _cut_leg(self, drone: Drone) -> None:
+        """What was flown of the leg under way need not be flown again."""
+        if not drone.on_pass or drone.leg is None:
+            return
+        lines, segment = self.plan.lines, drone.leg.segment
+        at = self.team.position[drone.number] + self.task.shift - np.array([lines.x, lines.y])
+        slot = math.floor(float(at @ np.array([lines.cos, lines.sin])) / lines.slot)
+        if drone.leg.forwards:
+            rest = segment._replace(first=min(max(slot, segment.first), segment.last))
+        else:
+            rest = segment._replace(last=max(min(slot, segment.last), segment.first))
+        drone.route[0] = type(drone.leg)(rest, drone.leg.forwards)
+
+    def _fly_route(self, drone: Drone) -> None:
+        leg = drone.leg
+        if leg is None:
+            return
+        start, end = self._leg_ends(leg.segment, leg.forwards)
+        if drone.on_pass:
+            drone.phase = Phase.MISSION
+            aside = self._air.seen_shift(drone.number)
+            if self._fly_along(drone, start - aside, end - aside, drone.pace.working):
+                drone.on_pass = False
+                drone.route.pop(0)
+                self._fly_route(drone)
+            return
+        if not drone.way:
+            drone.way = self._way(self.team.position[drone.number], start)
+            far = np.linalg.norm(start - self.team.position[drone.number]) > HOP_M
+            drone.phase = Phase.TRANSIT if far else Phase.MISSION
+        if self._fly_to(drone, drone.pace.transit):
+            drone.on_pass = True
+            self._fly_route(drone)
+
+    def _leg_ends(self, segment: Segment, forwards: bool) -> tuple[Floats, Floats]:
+        """Where the drone enters and leaves a segment; with room to take up speed."""
+        first, last = ends_of(self.plan.lines, [segment]) - self.task.shift
+        return (first, last) if forwards else (last, first)
+
+    def _way(self, start: Floats, end: Floats) -> list[Floats]:
+        if self._ways is None or self._ways.is_clear(np.array([start, end])):
+            return [end]
+        return [*self._ways.between(start, end)[1:-1], end]
+
+    def _fly_to(self, drone: Drone, speed: float) -> bool:
+        """Fly to the end of the way; True when that is reached."""
+        place, velocity = self._place(drone)
+        while drone.way:
+            goal = drone.way[0]
+            if math.hypot(*(goal - place)) > ARRIVED_M or math.hypot(*velocity) > SLOW_M_S:
+                self._fly_along(drone, place, goal, speed)
+                return False
+            drone.way.pop(0)
+        return True
+
+    def _place(self, drone: Drone) -> tuple[Floats, Floats]:
+        state = self.team.state[drone.number]
+        kind = self.team.kind[drone.number]
+        return state[self.motion.position_states[kind]], state[self.motion.velocity_states[kind]]
+
+    def _fly_along(self, drone: Drone, start: Floats, end: Floats, speed: float) -> bool:
+        """Input along a straight line to its end, at rest there; True when that is reached."""
+        place, velocity = self._place(drone)
+        dx, dy = float(end[0] - start[0]), float(end[1] - start[1])
+        length = math.hypot(dx, dy)
+        ux, uy = (dx / length, dy / length) if length > 1e-9 else (1.0, 0.0)
+        left = (float(end[0]) - place[0]) * ux + (float(end[1]) - place[1]) * uy
+        off = (place[0] - float(end[0])) * -uy + (place[1] - float(end[1])) * ux
+        along = velocity[0] * ux + velocity[1] * uy
+        if left < ARRIVED_M and abs(along) < SLOW_M_S:
+            return True
+        brake, dt = BRAKING_SHARE * drone.pace.acceleration, self._dt
+        room = left - along * dt / 2.0
+        # Largest next speed from which it still stops in time: v dt / 2 + v^2 / (2 b) = room.
+        allowed = brake * (-dt / 2.0 + math.sqrt(dt * dt / 4.0 + 2.0 * max(room, 0.0) / brake))
+        wanted = min(speed, allowed)
+        sideways = -off / (2.0 * dt)
+        vx, vy = wanted * ux - sideways * uy, wanted * uy + sideways * ux
+        self.team.input[drone.number, :2] = (vx - velocity[0]) / dt, (vy - velocity[1]) / dt
+        return False
+
+    def _goal(self, drone: Drone) -> Floats:
+        if drone.way:
+            return drone.way[-1]
+        if drone.on_pass and drone.leg is not None:
+            return self._leg_ends(drone.leg.segment, drone.leg.forwards)[1]
+        return self.team.position[drone.number]
+
+    def _steer_by_guide(self, k: int) -> None:
+        """Inputs of those on the mission; the visits of the others count nothing."""
+        assert self._guide is not None
+        assert self._visits is not None
+        assert self._alpha is not None
+        out = np.array([d.phase == Phase.MISSION for d in self.drones])
+        if out.any():
+            own = self.team.input.copy(), self.team.goal.copy()
+            self._visits[:] = np.where(out, self._alpha, 0.0)
+            self._guide.steer(k, self.team)
+            self.team.input[~out], self.team.goal[~out] = own[0][~out], own[1][~out]
+        self._swept = 1.0 - self._served_share < SWEPT_SHARE
+
+    def _enter(self, drone: Drone) -> None:
+        """Fly to the nearest sample; there the guide takes over."""
+        if not drone.way:
+            place = self.team.position[drone.number]
+            nearest = int(np.linalg.norm(self._samples - place, axis=1).argmin())
+            drone.way = self._way(place, self._samples[nearest])
+        if self._fly_to(drone, drone.pace.transit):
+            drone.phase = Phase.MISSION
+
+    # Liquid and energy
+
+    def _spray(self, drone: Drone, before: Floats) -> None:
+        on = drone.phase == Phase.MISSION and (drone.on_pass or self._guide is not None) and drone.liquid > 0.0
+        if not on:
+            drone.pump = 0.0
+            return
+        r, kind = drone.number, self.team.kind[drone.number]
+        position = before[self.motion.position_states[kind]]
+        velocity = before[self.motion.velocity_states[kind]]
+        acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / self._dt
+        shift, stray = self.task.shift + self._air.seen_shift(r), self._air.stray(r)
+        way = Way(
+            float(position[0]), float(position[1]), float(velocity[0]), float(velocity[1]),
+            float(acceleration[0]), float(acceleration[1]),
+            float(shift[0]), float(shift[1]), float(shift[0] + stray[0]), float(shift[1] + stray[1]),
+        )  # fmt: skip
+        line, forwards = (drone.leg.segment.line, 1.0 if drone.leg.forwards else -1.0) if drone.leg else (0, 1.0)
+        sprayed, beyond, evaporated, drone.pump = spray(
+            self._mode, self._dt, way, line, forwards, self.plan.flow, self.plan.lines, self.task.map.grid,
+            self.task.footprint, self._gear, self.ground, drone.pump, drone.liquid, self._space, self._consumed,
+        )  # fmt: skip
+        drone.liquid -= sprayed
+        self._flow[r] = sprayed
+        self.sprayed += sprayed
+        self.beyond += beyond
+        self.evaporated += evaporated
+        self._book(r)
+
+    def _book(self, r: int) -> None:
+        n = int(self._consumed.n[0])
+        if not n:
+            return
+        sample = np.sort(self._consumed.sample[:n])
+        amount = self._consumed.amount[sample] / self._owed
+        self._entries.append((r, sample, amount))
+        self.team.consumed[r] = amount.sum()
+        self._served_share += float(amount.sum())
+        self._consumed.amount[sample] = 0.0
+        self._consumed.n[0] = 0
+
+    def _draw(self, drone: Drone) -> None:
+        """Energy of one period."""
+        if not drone.flying:
+            return
+        drawn = drone.power * self._dt
+        drone.energy -= drawn
+        drone.drawn += drawn
+        if drone.energy <= 0.0:
+            self.lose(drone.number)
+
+    def _wish(self, drone: Drone) -> float:
+        """What a drone is to have in its tank when it takes off. [L]"""
+        left = self.task.spray.budget_l - self.loaded
+        most = min(drone.tank, drone.liquid + max(left, 0.0))
+        if self._mode != PLANNED:
+            return most if self._has_route(drone) else drone.liquid
+        planned = sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
+        return min(most, SPARE_LOAD * planned + (0.3 if planned > 0.0 else 0.0))
+
+    def _has_route(self, drone: Drone) -> bool:
+        return bool(drone.route) if self._guide is None else not self._swept
+
+    def _load(self, drone: Drone) -> float:
+        """Fill the tank as far as it is needed, and give it a fresh battery; returns what was filled in. [L]"""
+        more = max(0.0, self._wish(drone) - drone.liquid)
+        drone.liquid += more
+        self.loaded += more
+        drone.energy = drone.full_energy
+        return more
+
+
+def _velocities(team: Team, motion: Motion) -> Floats:
+    return np.take_along_axis(team.state, motion.velocity_states[team.kind], axis=1)

@@ -1,0 +1,353 @@
+"""Real processes fly one mission over the network bus, and agree with the simulated radio to the last bit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import pytest
+
+zenoh = pytest.importorskip("zenoh", reason="the extra zenoh is not installed")
+
+from d2oc.bus.certificates import credentials_in, make_certificates  # noqa: E402
+from d2oc.bus.zenoh import Address, _config, _settings  # noqa: E402
+from d2oc.errors import BusError, RecordError, RuntimeUnavailableError  # noqa: E402
+from d2oc.mission import simulate  # noqa: E402
+from d2oc.networked import fly_agent, join_parts, mission_id  # noqa: E402
+from d2oc.record import load_record  # noqa: E402
+from d2oc.scenario import load_scenario  # noqa: E402
+
+N_AGENTS = 3
+CHANGES = {
+    "control.law": "closed-form", "mission.duration_s": 8.0, "team.n_agents": N_AGENTS, "sampling.n_samples": 200,
+    "radio.comm_range_m": 60.0,
+}  # fmt: skip
+
+
+def free_addresses(n):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    addresses = [Address("127.0.0.1", s.getsockname()[1]) for s in sockets]
+    for s in sockets:
+        s.close()
+    return addresses
+
+
+def command(folder, number, addresses, changes, *more, prefix=(), peers=None):
+    words = [*prefix, sys.executable, "-m", "d2oc", "agent", "six_drones", "--agent", number, "--json"]
+    words += ["--listen", addresses[number], "--out", folder / f"part-{number}", "--certificates", folder / "keys"]
+    called = [a for r, a in enumerate(addresses) if r != number] if peers is None else peers
+    words += ["--peers", ",".join(map(str, called))]
+    words += [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    return [str(word) for word in (*words, *more)]
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(command(*arguments, **options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def outcomes(processes, timeout=120):
+    """What processes that should end well say."""
+    said = []
+    try:
+        for process in processes:
+            out, err = process.communicate(timeout=timeout)
+            assert process.returncode == 0, err
+            said.append(json.loads(out))
+    finally:
+        for process in processes:
+            process.kill()
+    return said
+
+
+def parts_in(folder):
+    return [folder / f"part-{r}" for r in range(N_AGENTS)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_certificates(tmp_path / "keys", N_AGENTS)
+    return tmp_path
+
+
+def test_three_processes_write_the_record_of_the_simulated_radio(folder):
+    """While a stranger with a certificate of agent 2 floods the bus with garbage and with what it hears."""
+    addresses, changes = free_addresses(N_AGENTS), CHANGES | {"mission.duration_s": 30.0}
+    scenario = load_scenario("six_drones", overrides=changes)
+    processes = [start(folder, r, addresses, changes) for r in range(N_AGENTS - 1)]
+    with stranger(mission_id(scenario), addresses[0], folder) as session:
+        processes.append(start(folder, N_AGENTS - 1, addresses, changes))
+        n_said, n_again = pester(session, mission_id(scenario), processes)
+    said = outcomes(processes)
+    assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
+    assert n_said > 2000
+    assert n_again > 100
+    assert said[0]["dropped"]["damaged"] > 500
+    joined = join_parts(parts_in(folder)[::-1], folder / "joined")
+    assert joined.status == "complete"
+    assert len(joined.messages["tick"]) > 100
+    assert "part" not in joined.provenance
+    assert joined.digest() == simulate(scenario, runtime="agents").digest()
+
+
+@contextmanager
+def stranger(mission, address, folder):
+    """A session with the certificate of agent 2 that obeys no rules, linked to one agent."""
+    settings = _settings(mission, N_AGENTS, free_addresses(1)[0], [address], credentials_in(folder / "keys", 2))
+    settings.pop("access_control")
+    settings["connect/retry"] = {"period_init_ms": 50, "period_max_ms": 50}
+    with zenoh.open(_config(zenoh, settings)) as session:
+        end = time.monotonic() + 60
+        while not session.info.peers_zid() and time.monotonic() < end:
+            time.sleep(0.01)
+        yield session
+
+
+def pester(session, mission, processes):
+    """Say garbage, and again what was heard, under all names, while processes fly; how much of both."""
+    rng, heard, said, again = np.random.default_rng(4), [], 0, 0
+    session.declare_subscriber(f"d2oc/{mission}/*", lambda sample: heard.append(sample.payload.to_bytes()))
+    while any(process.poll() is None for process in processes) and said < 20_000:
+        for name in range(N_AGENTS):
+            session.put(f"d2oc/{mission}/{name}", rng.bytes(rng.integers(0, 300)), express=True)
+            for data in heard[-3:]:
+                session.put(f"d2oc/{mission}/{name}", data, express=True)
+            said, again = said + 1, again + len(heard[-3:])
+        time.sleep(0.001)
+    return said, again
+
+
+def test_a_lossy_simulated_radio_loses_the_same_messages(folder):
+    """Through a slow network: what a lost packet looks like from above TCP, a pause, happens all the time."""
+    changes = CHANGES | {
+        "control.law": "mission-plan",
+        "radio.loss": 0.4,
+        "radio.jitter_s": 0.5,
+        "radio.comm_range_m": 40.0,
+    }
+    addresses = free_addresses(N_AGENTS)
+    with slow_network(addresses) as through:
+        processes = [start(folder, r, addresses, changes, peers=through[:r]) for r in range(N_AGENTS)]
+        said = outcomes(processes)
+    assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
+    joined = join_parts(parts_in(folder), folder / "joined")
+    assert joined.digest() == simulate(load_scenario("six_drones", overrides=changes), runtime="agents").digest()
+
+
+@contextmanager
+def slow_network(addresses):
+    """Addresses through which others are reached 3 to 7 ms later, and one time in twenty 100 ms later."""
+    rng = np.random.default_rng(8)
+
+    async def carry(reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await asyncio.sleep(0.1 if rng.random() < 0.05 else rng.uniform(0.003, 0.007))
+                writer.write(data)
+        writer.close()
+
+    async def relay(address):
+        async def called(reader, writer):
+            try:
+                onward_reader, onward_writer = await asyncio.open_connection(*address)
+            except OSError:
+                writer.close()
+                return
+            await asyncio.gather(carry(reader, onward_writer), carry(onward_reader, writer))
+
+        server = await asyncio.start_server(called, "127.0.0.1", 0)
+        return server, Address("127.0.0.1", server.sockets[0].getsockname()[1])
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    relays = [asyncio.run_coroutine_threadsafe(relay(address), loop).result() for address in addresses]
+    try:
+        yield [address for _, address in relays]
+    finally:
+        loop.call_soon_threadsafe(lambda: [server.close() for server, _ in relays])
+        asyncio.run_coroutine_threadsafe(over(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def over():
+    """End all that still carries."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_when_a_process_is_killed_the_team_carries_on(folder):
+    changes = CHANGES | {"mission.duration_s": 60.0}
+    addresses = free_addresses(N_AGENTS)
+    processes = [start(folder, r, addresses, changes) for r in range(N_AGENTS)]
+    part = folder / "part-1" / "parts" / "trajectory-000001.parquet"
+    end = time.monotonic() + 60
+    while not part.exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    processes[1].send_signal(signal.SIGKILL)
+    processes[1].communicate()
+    said = outcomes([processes[0], processes[2]])
+    assert [outcome["missed"] for outcome in said] == [0, 0]  # its silence was noticed, not waited for
+    joined = join_parts(parts_in(folder), folder / "joined")
+    killed_at = load_record(folder / "part-1").n_ticks
+    assert 1 < killed_at < 301 == joined.n_ticks
+    active = joined.by_tick("active")[:, :, 0]
+    assert active[killed_at - 1, 1]
+    assert not active[killed_at:, 1].any()
+    place = joined.by_tick("x_m", "y_m")[:, 1]
+    assert (place[killed_at - 1 :] == place[killed_at - 1]).all()
+    heard = joined.messages
+    assert heard["tick"][heard["sender"] == 1].max() <= killed_at + 1
+    assert joined.summary()["n_steps"] == 300
+
+
+def test_who_has_a_wrong_certificate_flies_alone_and_is_told_so(folder, tmp_path):
+    make_certificates(tmp_path / "other", N_AGENTS)
+    shutil.copytree(folder / "keys", folder / "mixed" / "keys")
+    for name in ("authority.pem", "agent-1.pem", "agent-1.key"):
+        shutil.copy(tmp_path / "other" / name, folder / "mixed" / "keys" / name)
+    addresses = free_addresses(2)
+    changes = CHANGES | {"team.n_agents": 2}
+    processes = [
+        start(folder if r == 0 else folder / "mixed", r, addresses, changes, "--gather", "2") for r in range(2)
+    ]
+    for r, process in enumerate(processes):
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 2
+        assert f"error: agent {r} waited 2 s and does not hear agent {1 - r}: see that they run" in err
+    assert not (folder / "part-0" / "run.json").exists()
+
+
+class Nobody:
+    """A bus to a team of one."""
+
+    alive = frozenset()
+
+    def publish(self, data):
+        pass
+
+    def take(self):
+        return []
+
+    def wait(self, timeout_s):
+        raise AssertionError("there is nobody to wait for")
+
+    def close(self):
+        pass
+
+
+def test_a_team_of_one_and_the_end_of_work(tmp_path):
+    """Everything is treated long before the time is over: the joined record ends there, as the simulated one."""
+    changes = CHANGES | {
+        "team.n_agents": 1, "sampling.n_samples": 4, "mission.duration_s": 60.0, "control.horizon_steps": 5,
+        "density": {"kind": "uniform"}, "team.start": "line",
+    }  # fmt: skip
+    scenario = load_scenario("six_drones", overrides=changes)
+    fly_agent(scenario, 0, lambda mission, n: Nobody(), tmp_path / "part")
+    joined = join_parts([tmp_path / "part"], tmp_path / "joined")
+    assert joined.digest() == simulate(scenario, runtime="agents").digest()
+
+
+def test_sentences(tmp_path):
+    scenario = load_scenario("six_drones", overrides=CHANGES | {"team.n_agents": 1, "mission.duration_s": 1.0})
+    with pytest.raises(BusError, match="there is no agent 1, the team has agents 0 to 0"):
+        fly_agent(scenario, 1, lambda mission, n: Nobody(), tmp_path / "none")
+    fly_agent(scenario, 0, lambda mission, n: Nobody(), tmp_path / "part")
+    with pytest.raises(RecordError, match="holds a record already"):
+        fly_agent(scenario, 0, lambda mission, n: Nobody(), tmp_path / "part")
+    with pytest.raises(RecordError, match="is of agent 0, and so is"):
+        join_parts([tmp_path / "part", tmp_path / "part"], tmp_path / "joined")
+    spraying = scenario.model_copy(update={"spray": {}})
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"a spraying mission \(\[spray\]\) is planned for the whole team"
+    ):
+        fly_agent(spraying, 0, lambda mission, n: Nobody(), tmp_path / "none")
+    bodies = load_scenario("six_drones", overrides=CHANGES | {"world.kind": "bullet"})
+    with pytest.raises(RuntimeUnavailableError, match=r'world\.kind = "bullet" has one world for all'):
+        fly_agent(bodies, 0, lambda mission, n: Nobody(), tmp_path / "none")
+    simulate(scenario, out=tmp_path / "whole")
+    with pytest.raises(RecordError, match="is no part of a mission; `d2oc agent` writes such folders"):
+        join_parts([tmp_path / "whole"], tmp_path / "joined")
+
+
+def can(*words):
+    """Whether this machine lets us do something in a network namespace of its own."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("tc") is None:
+        return False
+    name = f"d2oc-try-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
+    ip_in = ["ip", "netns", "exec", name]
+    for step in (["ip", "link", "add", "wire", "type", "veth", "peer", "name", "other"], words):
+        made = made and not subprocess.run([*ip_in, *step], capture_output=True, check=False).returncode
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    return made
+
+
+def ip(*words):
+    subprocess.run(["ip", *map(str, words)], check=True, capture_output=True)
+
+
+@contextmanager
+def networks(*faults):
+    """A network namespace for each agent, all wired to one that passes on; their names and addresses."""
+    names = [f"d2oc-{os.getpid()}-{r}" for r in range(N_AGENTS)]
+    middle = f"d2oc-{os.getpid()}-m"
+    try:
+        ip("netns", "add", middle)
+        ip("netns", "exec", middle, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        for r, name in enumerate(names):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "add", "wire", "type", "veth", "peer", "name", f"to{r}", "netns", middle)
+            ip("-n", name, "addr", "add", f"10.77.{r}.2/24", "dev", "wire")
+            ip("-n", middle, "addr", "add", f"10.77.{r}.1/24", "dev", f"to{r}")
+            ip("-n", name, "link", "set", "wire", "up")
+            ip("-n", middle, "link", "set", f"to{r}", "up")
+            ip("-n", name, "route", "add", "default", "via", f"10.77.{r}.1")
+            if faults:
+                ip("netns", "exec", name, "tc", "qdisc", "add", "dev", "wire", "root", *faults)
+        yield names, [Address(f"10.77.{r}.2", 7447) for r in range(N_AGENTS)]
+    finally:
+        for name in (*names, middle):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+LOSES_AND_DELAYS = ("netem", "delay", "5ms", "2ms", "loss", "5%")
+
+
+@pytest.mark.skipif(not can("true"), reason="this machine lets nobody make network namespaces")
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (),
+        pytest.param(
+            LOSES_AND_DELAYS,
+            marks=pytest.mark.skipif(
+                not can("tc", "qdisc", "add", "dev", "wire", "root", *LOSES_AND_DELAYS),
+                reason="this machine's kernel has no netem",
+            ),
+        ),
+    ],
+    ids=["sound", "lossy"],
+)
+def test_between_network_namespaces(folder, faults):
+    with networks(*faults) as (names, addresses):
+        processes = [
+            start(folder, r, addresses, CHANGES, prefix=("ip", "netns", "exec", names[r])) for r in range(N_AGENTS)
+        ]
+        said = outcomes(processes)
+    assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
+    joined = join_parts(parts_in(folder), folder / "joined")
+    assert joined.digest() == simulate(load_scenario("six_drones", overrides=CHANGES), runtime="agents").digest()
