@@ -420,7 +420,12 @@ def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
     FlightError
         One sentence.
     """
-    for key, value, needed in unfit(scenario):
+    only = [
+        ("control.law", scenario.control.law, "closed-form"),
+        ("control.limits", scenario.control.limits, "clamped"),
+        ("assignment.method", scenario.assignment.method, "none"),
+    ]
+    for key, value, needed in [*unfit(scenario), *(line for line in only if line[1] != line[2])]:
         raise FlightError(f"{scenario.name}: {key} = {value} cannot be flown yet, only {needed}")
     models = {scenario.vehicle.model, *(g.vehicle.model for g in scenario.team.groups if g.vehicle is not None)}
     for model in sorted(models - set(MODELS)):
