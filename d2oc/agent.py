@@ -40,8 +40,10 @@ from d2oc.control.d2oc import Law, Team
 from d2oc.control.giving_way import SetAside, no_weight_aside
 from d2oc.control.pilot import Brief, Pilot
 from d2oc.control.team_knowledge import TOLD_AGENTS
+from d2oc.density.moving import Moves
 from d2oc.ledger import WEIGHT_BITS, Belief, Logs, learn, new_belief, new_logs, quantised, quantum_of, with_capacity
 from d2oc.memory import packed, unpacked
+from d2oc.transport.moving_tree import MovingTree
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, sample_tree, search_space
 
 TOLD_LOGS = 32
@@ -74,15 +76,17 @@ class Ground(NamedTuple):
     """Slot of each sample, shape (N,)."""
     quantum: float
     """Unit of weights."""
+    moves: Moves | None = None
+    """How the samples move; None: they stand still."""
 
 
-def ground_of(points: Floats, weights: Floats, n_agents: int) -> Ground:
-    """What a team of `n_agents` is to treat: samples, shape (N, 2) [m], and their weights."""
+def ground_of(points: Floats, weights: Floats, n_agents: int, moves: Moves | None = None) -> Ground:
+    """What a team of `n_agents` is to treat: samples, shape (N, 2) [m], their weights, and how they move."""
     quantum = quantum_of(weights, n_agents)
     tree = sample_tree(points, weights)
     slot = np.empty(len(weights), np.int32)
     slot[tree.sample] = np.arange(len(weights), dtype=np.int32)
-    ground = Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum)
+    ground = Ground(tree, quantised(weights, quantum)[tree.sample], slot, quantum, moves)
     for array in (*tree, ground.weights, slot):
         if isinstance(array, np.ndarray):
             array.setflags(write=False)  # as in the memory that processes share, for which nothing is compiled twice
@@ -94,11 +98,14 @@ class Scratch(NamedTuple):
 
     space: SearchSpace
     aside: SetAside
+    moving: MovingTree
 
 
 def scratch_for(ground: Ground) -> Scratch:
     """Working memory for agents on this ground."""
-    return Scratch(search_space(ground.tree), no_weight_aside(len(ground.weights)))
+    return Scratch(
+        search_space(ground.tree), no_weight_aside(len(ground.weights)), MovingTree(ground.tree, ground.moves)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +215,7 @@ class Agent:
         self._setup = setup
         self._ground = ground
         self._tree = ground.tree
-        self._space, self._aside = scratch or scratch_for(ground)
+        self._space, self._aside, self._moving = scratch or scratch_for(ground)
         n = len(ground.weights)
         self._team = _team_of_one(setup)
         self._pilot: Pilot = setup.brief.pilot(self._aside, setup.time_step)
@@ -262,6 +269,7 @@ class Agent:
             The command for the step that begins, messages to send, and a report for the flight log.
         """
         k, team = observation.tick, self._team
+        self._tree = self._moving.at(k)
         team.state[0] = observation.state
         team.position[0] = observation.state[list(self._setup.position_states)]
         if not observation.fix:

@@ -13,6 +13,7 @@ from d2oc.control.baselines import BASELINES, baseline_steering
 from d2oc.control.baselines.guidance import CoverageTask
 from d2oc.control.baselines.steering import response_of
 from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
+from d2oc.control.feed_forward import FeedForward, feed_forward
 from d2oc.control.fence import fence_of
 from d2oc.control.limits_inside import (
     LimitsInside,
@@ -24,7 +25,9 @@ from d2oc.control.limits_inside import (
 )
 from d2oc.control.mission_law import ASTRAY_STEPS, MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
+from d2oc.control.tethers import PLANES, require_connected
 from d2oc.density import SampleSet
+from d2oc.density.moving import Moves
 from d2oc.field import Field
 from d2oc.scenario.schema import Scenario
 from d2oc.team import GUIDANCE_STREAM, Kind, cruise_speeds, random_stream
@@ -32,7 +35,12 @@ from d2oc.vehicles.linear import top_speed_of
 
 
 def team_law(
-    scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind], starts: Floats
+    scenario: Scenario,
+    field: Field,
+    samples: SampleSet,
+    kinds: Sequence[Kind],
+    starts: Floats,
+    moves: Moves | None = None,
 ) -> Controller | None:
     """What steers a team.
 
@@ -48,13 +56,15 @@ def team_law(
         Kinds of agents, in the order of the agents.
     starts : ndarray, shape (L, 2)
         Where they start, local ENU. [m]
+    moves : Moves, optional
+        How the samples move; default: they stand still.
 
     Returns
     -------
     law : Controller or None
         None for the published law in sequence, which is no controller of a team but an order of its own.
     """
-    law = _law(scenario, field, samples, kinds, starts)
+    law = _law(scenario, field, samples, kinds, starts, moves)
     if law is None or scenario.control.limits == "clamped":
         return law
     return _limits_inside(scenario, field, kinds, starts, law)
@@ -66,20 +76,36 @@ def _limits_inside(
     """The law with its limits inside the optimisation."""
     control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
     ready = [
-        braking_of(kind.model, kind.problem, own.horizon_steps, scenario.mission.time_step_s, scenario.name)
+        braking_of(
+            kind.model,
+            kind.problem,
+            own.horizon_steps,
+            scenario.mission.time_step_s,
+            scenario.name,
+            PLANES if scenario.team.keep_connected else 0,
+        )
         for kind, own in zip(kinds, control, strict=True)
     ]
     agents = [braking for kind, braking in zip(kinds, ready, strict=True) for _ in range(kind.n_agents)]
     separation, comm_range = scenario.team.separation_m, scenario.radio.comm_range_m
     if separation > 0:
         require_room(scenario.name, agents, starts, separation, comm_range)
+    if scenario.team.keep_connected:
+        require_connected(scenario.name, starts, comm_range)
     certain = radio_model(scenario).perfect
-    rules = rules_for(agents, fence_of(field), separation, comm_range, certain=certain)
+    rules = rules_for(
+        agents, fence_of(field), separation, comm_range, certain=certain, connected=scenario.team.keep_connected
+    )
     return LimitsInside(law, agents, starts, rules)
 
 
 def _law(
-    scenario: Scenario, field: Field, samples: SampleSet, kinds: Sequence[Kind], starts: Floats
+    scenario: Scenario,
+    field: Field,
+    samples: SampleSet,
+    kinds: Sequence[Kind],
+    starts: Floats,
+    moves: Moves | None,
 ) -> Controller | None:
     """What says where to go."""
     agents = [kind for kind in kinds for _ in range(kind.n_agents)]
@@ -91,12 +117,20 @@ def _law(
         return None
     if scenario.assignment.method == "semi-discrete":
         return _assigned(scenario, agents, starts)
-    return _closed_form(scenario, samples, agents)
+    return _closed_form(scenario, samples, agents, _feed_forward(scenario, kinds, moves))
 
 
-def _closed_form(scenario: Scenario, samples: SampleSet, agents: Sequence[Kind]) -> ClosedFormLaw:
+def _closed_form(
+    scenario: Scenario, samples: SampleSet, agents: Sequence[Kind], ahead: FeedForward | None = None
+) -> ClosedFormLaw:
     give_way = scenario.mission.give_way and scenario.ledger.rule == "sum"
-    return ClosedFormLaw(len(agents), len(samples.weights), give_way=give_way)
+    return ClosedFormLaw(len(agents), len(samples.weights), give_way=give_way, ahead=ahead)
+
+
+def _feed_forward(scenario: Scenario, kinds: Sequence[Kind], moves: Moves | None) -> FeedForward | None:
+    if moves is None or not scenario.control.feed_forward:
+        return None
+    return feed_forward(moves, [kind.model for kind in kinds], [kind.gains for kind in kinds], scenario.name)
 
 
 def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> AssignedLaw:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from d2oc.arrays import Floats
+from d2oc.density.moving import Moves, motion_from_mapping
 from d2oc.faults import SENTENCE, Fault
 from d2oc.record import Record
 from d2oc.sprayed import litres_by_drone, sprayed
@@ -75,6 +76,9 @@ def summarise(record: Record) -> dict[str, Any]:
 def visited(record: Record, until: int | None = None) -> tuple[Floats, Floats]:
     """Where the team was, as a measure: every position after a step flown, with the mass of that step.
 
+    Over a density that moves, every position is carried back with the density to the start of the mission: it is where
+    what the agent was over stood then.
+
     Parameters
     ----------
     record : Record
@@ -94,6 +98,9 @@ def visited(record: Record, until: int | None = None) -> tuple[Floats, Floats]:
         acted = acted & (trajectory["tick"] <= until)
     alpha = np.array([agent.alpha for agent in record.header.agents])
     points = np.column_stack([trajectory["x_m"][acted], trajectory["y_m"][acted]])
+    if record.header.motion is not None:
+        moves = Moves(motion_from_mapping(record.header.motion), record.header.time_step_s)
+        points = moves.between(points, trajectory["tick"][acted], 0)
     return points, alpha[trajectory["agent"][acted]]
 
 
@@ -307,9 +314,6 @@ def flight(record: Record) -> dict[str, Any]:
     if "fault" not in record.trajectory:
         return {}
     fault = record.by_tick("fault")[:, :, 0].astype(int)
-    active = record.by_tick("active")[:, :, 0].astype(bool)
-    error = record.by_tick("model_error_m")[:, :, 0][active]
-    liquid = record.by_tick("liquid_l")[:, :, 0]
     lost = [
         {
             "agent": int(r),
@@ -318,6 +322,11 @@ def flight(record: Record) -> dict[str, Any]:
         }
         for r in np.flatnonzero(fault[-1])
     ]
+    if "model_error_m" not in record.trajectory:  # the ideal world knows crashes and nothing else
+        return {"lost_agents": lost}
+    active = record.by_tick("active")[:, :, 0].astype(bool)
+    error = record.by_tick("model_error_m")[:, :, 0][active]
+    liquid = record.by_tick("liquid_l")[:, :, 0]
     return {
         "lost_agents": lost,
         "model_error_rms_m": float(np.sqrt(np.mean(error**2))) if len(error) else 0.0,

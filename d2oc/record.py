@@ -54,7 +54,7 @@ EVENT_CODES = {
     DRIFTED: "drifted: the agent was not where it should have been, so it braked from where it was",
     UNHEARD: "unheard: a message of another agent was lost, so it flew on along the way proven before",
 }
-"""What may happen to an agent in a step; after the first two it flew on along the way proven before, to rest."""
+"""What may happen to an agent in a step; but for the third it flew on along the way proven before, to rest."""
 
 Status = Literal["running", "complete", "interrupted"]
 
@@ -96,6 +96,8 @@ class RecordHeader:
     raster: Mapping[str, Any] | None = None
     """Grid of the table `cells` of a spraying mission: `n_rows`, `n_columns`, `cell_m`, `origin_x_m`, `origin_y_m`
     (lower left corner; row 0 is the south); None for a mission that sprays nothing."""
+    motion: Mapping[str, Any] | None = None
+    """How the samples move, see `d2oc.density.moving.motion_from_mapping`; None: they stand still."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -494,6 +496,7 @@ def header_json(header: RecordHeader, status: Status | None = None) -> str:
         "no_spray_zones_m",
         "georeference",
         "raster",
+        "motion",
     ):  # records from before there were these keep their digest
         if not content[name]:
             del content[name]

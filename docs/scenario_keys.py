@@ -57,6 +57,8 @@ def _sections(defs: Json, key: str, prop: Json, written: set[str]) -> Iterator[s
         for inner_key, inner in table["properties"].items():
             if not written.intersection(_tables(inner)):
                 yield from _sections(defs, f"{key}.{inner_key}", inner, written)
+                if inner_key == "motion":  # the same in every kind of density
+                    written.update(_tables(inner))
 
 
 def _heading(key: str, prop: Json, table: Json) -> str:

@@ -149,7 +149,7 @@ def compare(
     KeyboardInterrupt
         After Ctrl-C; what was finished is kept.
     """
-    notes, changes = _changes_for_seeds(name_or_path, changes, n_seeds)
+    notes, changes = changes_for_seeds(name_or_path, changes, n_seeds)
     base = load_scenario(name_or_path, overrides=changes)
     methods = methods or default_methods(base)
     flights = list(_flights(name_or_path, methods, n_seeds, changes))
@@ -183,7 +183,7 @@ def compare(
     )
 
 
-def _changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple[tuple[str, ...], Sequence[str]]:
+def changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple[tuple[str, ...], Sequence[str]]:
     """Where nothing depends on the seed, draw the starts; says so."""
     scenario = load_scenario(name, overrides=changes)
     fixed = scenario.team.start_m is not None or scenario.team.start == "line"

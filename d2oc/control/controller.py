@@ -8,6 +8,7 @@ import numpy as np
 
 from d2oc.arrays import Floats, Ints
 from d2oc.control.d2oc import Law, Team, account, decide
+from d2oc.control.feed_forward import FeedForward
 from d2oc.control.giving_way import Neighbours, SetAside, neighbours, no_weight_aside, nobody
 from d2oc.control.pilot import Brief
 from d2oc.ledger import Belief, Logs
@@ -81,11 +82,12 @@ class Controller(Protocol):
 
 
 class ClosedFormLaw:
-    """The published law: select, solve in closed form, consume what is nearest; with giving way as an option."""
+    """The published law: select, solve in closed form, consume what is nearest; give way and foresee if asked."""
 
     flies_to_the_end = False
 
-    def __init__(self, n_agents: int, n_samples: int, *, give_way: bool) -> None:
+    def __init__(self, n_agents: int, n_samples: int, *, give_way: bool, ahead: FeedForward | None = None) -> None:
+        self._ahead = ahead
         self._give_way = give_way
         self._near: Neighbours = nobody(n_agents)
         self._aside: SetAside = no_weight_aside(n_samples if give_way else 0)
@@ -96,6 +98,8 @@ class ClosedFormLaw:
             k, crew.quantum, crew.negligible, crew.team, crew.law, self._near, crew.tree, crew.belief, crew.space,
             self._aside,
         )  # fmt: skip
+        if self._ahead is not None:
+            self._ahead.add(k, crew.team)
 
     def account(self, k: int, first: int, crew: Crew) -> int:
         """Stage B; see `Controller`."""
@@ -109,14 +113,14 @@ class ClosedFormLaw:
             self._near = neighbours(sender, receiver, crew.team.position, before)
 
     def briefs(self, tree: SampleTree, weight: Floats, team: Team) -> list[Brief]:
-        """Nothing but whether to give way; see `Controller`."""
+        """Whether to give way, and how goals move; see `Controller`."""
         from d2oc.control.published_pilot import PublishedBrief  # which needs this module
 
-        return [PublishedBrief(number, self._give_way) for number in range(len(team.kind))]
+        return [PublishedBrief(number, self._give_way, self._ahead) for number in range(len(team.kind))]
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
-        """The goal, held over the horizon; see `Controller`."""
-        return held_goal(r, horizon, crew)
+        """The goal, held over the horizon or moving; see `Controller`."""
+        return goal_ahead(r, k, horizon, crew, self._ahead)
 
     @property
     def memory_bytes(self) -> int:
@@ -172,3 +176,8 @@ class GuidedLaw:
 def held_goal(r: int, horizon: int, crew: Crew) -> Floats:
     """The goal of agent r for every step of the horizon, shape (horizon, 2). [m]"""
     return np.repeat(crew.team.goal[r][None], horizon, axis=0)
+
+
+def goal_ahead(r: int, k: int, horizon: int, crew: Crew, ahead: FeedForward | None) -> Floats:
+    """The goal of agent r in every step of the horizon, moving if that is foreseen, shape (horizon, 2). [m]"""
+    return held_goal(r, horizon, crew) if ahead is None else ahead.goals(crew.team.goal[r], k, horizon)

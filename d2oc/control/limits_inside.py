@@ -37,9 +37,10 @@ from d2oc.control.constrained import ConstrainedStep, Infeasible
 from d2oc.control.controller import Controller, Crew
 from d2oc.control.d2oc import Team
 from d2oc.control.fence import Fence, keep_out, segment_meets
-from d2oc.control.half_planes import HalfPlanes, between_steps
+from d2oc.control.half_planes import HalfPlanes, between_steps, together
 from d2oc.control.pilot import Brief
 from d2oc.control.stopping import stopping_problem
+from d2oc.control.tethers import keeps_to, middles, reach_of, sides
 from d2oc.control.ways import Ways, along, length_of, while_advancing
 from d2oc.errors import ScenarioError
 from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN
@@ -85,7 +86,7 @@ class Braking:
     """Longest way of one step. [m]"""
     stopping_distance: float
     """Way to rest from top speed. [m]"""
-    origin: tuple[LinearModel, TrackingProblem, int, float, str]
+    origin: tuple[LinearModel, TrackingProblem, int, float, str, int]
     """What `braking_of` made it from; another process makes its own, as solvers cannot travel."""
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -101,7 +102,9 @@ class Braking:
         return bool((np.abs(state) <= AT_REST * self.scale).all())
 
 
-def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_step_s: float, name: str) -> Braking:
+def braking_of(
+    model: LinearModel, problem: TrackingProblem, horizon: int, time_step_s: float, name: str, more_planes: int = 0
+) -> Braking:
     """Prepare one kind of agent.
 
     Parameters
@@ -116,6 +119,8 @@ def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_
         Control period. [s]
     name : str
         Scenario, for messages.
+    more_planes : int
+        Half-planes at each step beside those of zones and other agents.
 
     Raises
     ------
@@ -128,12 +133,12 @@ def braking_of(model: LinearModel, problem: TrackingProblem, horizon: int, time_
             f'{name}: control.limits = "optimised" needs a finite vehicle.max_speed_m_s [m/s]: without one no distance '
             "keeps a drone out of a zone between two steps"
         )
-    origin = (model, problem, horizon, time_step_s, name)
+    origin = (model, problem, horizon, time_step_s, name, more_planes)
     stopping = stopping_problem(problem, model, BRAKING_EFFORT)
     scale = np.full(model.n_states, np.inf)
     moving = [i for i in range(model.n_states) if i not in model.position_states]
     scale[moving] = 1.0 / np.sqrt(np.diag(stopping.Q)[moving])
-    step = ConstrainedStep(problem, model, horizon, NEAREST_PIECES + NEAREST_AGENTS)
+    step = ConstrainedStep(problem, model, horizon, NEAREST_PIECES + NEAREST_AGENTS + more_planes)
     length = 4
     while length <= LONGEST_BRAKING:
         stop = ConstrainedStep(stopping, model, length)
@@ -210,6 +215,8 @@ class Rules:
     """Longest way of one step of anybody. [m]"""
     certain: bool
     """Whether every message in range arrives in the next tick."""
+    reach: float = np.inf
+    """Tethered agents stay within this of each other; inf: nobody is tethered. [m]"""
 
     @property
     def could_meet(self) -> float:
@@ -245,7 +252,13 @@ class Rules:
 
 
 def rules_for(
-    kinds: Sequence[Braking], fence: Fence, separation: float, comm_range: float, *, certain: bool = True
+    kinds: Sequence[Braking],
+    fence: Fence,
+    separation: float,
+    comm_range: float,
+    *,
+    certain: bool = True,
+    connected: bool = False,
 ) -> Rules:
     """Rules of a team.
 
@@ -261,6 +274,8 @@ def rules_for(
         Radio range. [m]
     certain : bool
         Whether every message in range arrives in the next tick.
+    connected : bool
+        Whether the team stays connected, see `d2oc.control.tethers`.
     """
     distance = distance_between_ways(kinds, separation) if separation > 0 else 0.0
     longest = [kind.way_of_one_step for kind in kinds]
@@ -273,6 +288,7 @@ def rules_for(
         length=max(kind.step.horizon + kind.stop.horizon for kind in kinds),
         longest_step=max(longest),
         certain=certain,
+        reach=reach_of(comm_range) if connected else np.inf,
     )
 
 
@@ -375,11 +391,14 @@ class LimitsInside:
         here = kind.position(state)
         stopping = self._stopping_now(kind, k, state)
         normal, allowed = self._half_planes(r, here, way)
-        return stopping if stopping.left < way.left and self._proves(here, stopping, normal, allowed) else way
+        tethers = self._tethers(r, way)
+        return stopping if stopping.left < way.left and self._proves(here, stopping, normal, allowed, tethers) else way
 
-    def _proves(self, here: Floats, way: ProvenWay, normal: Floats, allowed: Floats) -> bool:
+    def _proves(self, here: Floats, way: ProvenWay, normal: Floats, allowed: Floats, tethers: Floats) -> bool:
         corner, first = self._rules.fence.corner, self._rules.fence.first
-        return bool(_is_proven(here, way.positions, normal, allowed, corner, first, self._rules.radius))
+        return keeps_to(way.positions, tethers, self._rules.reach) and bool(
+            _is_proven(here, way.positions, normal, allowed, corner, first, self._rules.radius)
+        )
 
     def _plan(self, r: int, k: int, crew: Crew) -> ProvenWay:
         kind = self._kinds[r]
@@ -393,13 +412,16 @@ class LimitsInside:
         horizon = kind.step.horizon
         goals = self._led(here, self._inner.preview(r, k, horizon, crew), kind.way_of_one_step)
         planes = _nearest(normal, allowed, way.positions, self._rules.n_pieces, horizon)
+        tethers = self._tethers(r, way)
+        if len(tethers):
+            planes = together(planes, sides(way.positions[:horizon], goals, tethers, self._rules.reach))
         result = kind.step.solve(k, state, goals, planes)
         if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
             self.events.append((r, NO_PLAN))
             return self._fly_on(kind, k, state, way)
         for steps in (horizon, horizon // 2, 1):
             new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps)
-            if new is not None and self._proves(here, new, normal, allowed):
+            if new is not None and self._proves(here, new, normal, allowed, tethers):
                 return new
         self.events.append((r, UNPROVEN))
         return self._fly_on(kind, k, state, way)
@@ -451,6 +473,14 @@ class LimitsInside:
             normal, offset = np.concatenate([normal, n], axis=1), np.concatenate([offset, o], axis=1)
         kept = (normal * way.positions[:, None]).sum(axis=2)
         return normal, np.maximum(offset, kept)
+
+    def _tethers(self, r: int, way: ProvenWay) -> Floats:
+        """Middles of the ways of agent r and of those it is tethered to, shape (tethers, P, 2)."""
+        others = np.flatnonzero(self._silent[r] == 0) if np.isfinite(self._rules.reach) else np.empty(0, np.intp)
+        others = others[others != r].astype(np.int32)
+        if not len(others):
+            return np.zeros((0, self._rules.length, 2))
+        return middles(r, way.positions, others, self._posted[0][others], self._rules.reach)
 
     def _expected_ways(self, r: int, here: Floats) -> Floats:
         """Ways of those that agent r has heard of late and could meet, shape (others, P, 2)."""

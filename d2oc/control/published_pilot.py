@@ -11,7 +11,8 @@ import numpy as np
 from d2oc.arrays import Floats
 from d2oc.bus.messages import Message, Sighting
 from d2oc.control.alone import Ahead, account_alone, decide_alone
-from d2oc.control.controller import Crew, held_goal
+from d2oc.control.controller import Crew, goal_ahead
+from d2oc.control.feed_forward import FeedForward
 from d2oc.control.giving_way import SetAside
 
 NEIGHBOUR_TICKS = 5
@@ -26,6 +27,8 @@ class PublishedBrief:
     """The agent."""
     give_way: bool
     """Leave to lower-numbered neighbours what they are about to treat."""
+    ahead: FeedForward | None = None
+    """How goals move, if that is foreseen."""
 
     def pilot(self, aside: SetAside, time_step: float) -> PublishedPilot:
         """See `d2oc.control.pilot.Brief`."""
@@ -66,10 +69,12 @@ class PublishedPilot:
             k, crew.quantum, crew.negligible, crew.team, crew.law, self._ahead(), crew.tree, crew.belief, crew.space,
             self._aside,
         )  # fmt: skip
+        if self._brief.ahead is not None:
+            self._brief.ahead.add(k, crew.team)
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
-        """The goal, held over the horizon."""
-        return held_goal(r, horizon, crew)
+        """The goal, held over the horizon or moving."""
+        return goal_ahead(r, k, horizon, crew, self._brief.ahead)
 
     def say(self, tick: int) -> tuple[list[Sighting], bytes]:
         """Nothing more than every message says."""

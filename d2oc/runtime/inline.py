@@ -15,6 +15,7 @@ from d2oc.control.controller import ClosedFormLaw, Controller, Crew
 from d2oc.control.d2oc import Law, Team, deliver, locate, sequential_step
 from d2oc.control.law import Gains
 from d2oc.control.weight_sharing import Mail, empty_mail
+from d2oc.density.moving import Moves
 from d2oc.ledger import (
     Belief,
     Logs,
@@ -25,6 +26,7 @@ from d2oc.ledger import (
     quantum_of,
     with_capacity,
 )
+from d2oc.transport.moving_tree import MovingTree
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, by_sample, sample_tree, search_space
 from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion, motion_arrays
@@ -63,6 +65,8 @@ class TeamSetup:
     """In which order agents act."""
     controller: Controller | None = None
     """What steers the team in parallel order; None: the published law with `gains`, nobody giving way."""
+    moves: Moves | None = None
+    """How the samples move, in parallel order; None: they stand still."""
 
 
 class InlineRuntime:
@@ -78,6 +82,7 @@ class InlineRuntime:
         self.team: Team = team_arrays(setup, self.motion)
         self.quantum = quantum_of(setup.weights, n_agents)
         self.tree: SampleTree = sample_tree(setup.points, setup.weights)
+        self._moving = MovingTree(self.tree, setup.moves)
         weights = quantised(setup.weights, self.quantum)[self.tree.sample]
         self.belief: Belief = new_belief(self.tree, weights, self.quantum, n_agents)
         n = len(weights)
@@ -165,10 +170,12 @@ class InlineRuntime:
     def _parallel(self, k: int) -> None:
         team = self.team
         before = team.position.copy()
+        self.tree = self._moving.at(k)
         self._controller.decide(k, self.crew)
         self.world.advance(k, team.state, team.input, team.active)
         self._retire(k)
         locate_all(team, self.motion)
+        self.tree = self._moving.at(k + 1)
         agent = self._controller.account(k, 0, self.crew)
         while agent < len(team.kind):
             self._grow()

@@ -56,12 +56,14 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     """Sentences on what cannot work, each beginning with its key."""
     yield from _field(scenario)
     yield from _density(scenario)
+    yield from _motion(scenario)
     yield from _team(scenario)
     yield from _law(scenario)
     yield from _world(scenario)
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _radio(scenario)
+    yield from _faults(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     yield from _baseline(scenario)
     yield from _spraying(scenario)
@@ -148,6 +150,33 @@ def _density(scenario: Scenario) -> Iterator[str]:
         yield f'density.file = "{_shortened(file)}" {reason}; {RELATIVE}'
 
 
+def _motion(scenario: Scenario) -> Iterator[str]:
+    """What cannot follow a density that moves, and what is too slow for it."""
+    motion = scenario.density.motion
+    if motion is None:
+        return
+    if motion.kind == "field" and (reason := _why_unreadable(motion.file)) is not None:
+        yield f'density.motion.file = "{_shortened(motion.file)}" {reason}; {RELATIVE}'
+    if scenario.control.law != "closed-form":
+        yield (
+            f'density.motion goes with control.law = "closed-form" only: "{scenario.control.law}" plans for a density '
+            "that stands still"
+        )
+    if scenario.mission.order == "sequential":
+        yield 'density.motion goes with mission.order = "parallel" only, not with "sequential"'
+    if scenario.assignment.method != "none":
+        yield f'density.motion goes with assignment.method = "none" only, not with "{scenario.assignment.method}"'
+    if scenario.spray is not None:
+        yield "density.motion stands beside spray: a spraying mission treats a map that stands still"
+    if motion.kind == "drift":
+        speed = math.hypot(*motion.velocity_m_s)
+        if speed >= scenario.vehicle.max_speed_m_s:
+            yield (
+                f"density.motion.velocity_m_s is {speed:g} m/s fast, must be below "
+                f"vehicle.max_speed_m_s = {scenario.vehicle.max_speed_m_s:g}: nobody could follow"
+            )
+
+
 def _shortened(file: Path) -> str:
     return str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
 
@@ -199,7 +228,14 @@ def _limits(scenario: Scenario) -> Iterator[str]:
             f"team.separation_m = {scenario.team.separation_m:g} m is kept with "
             'control.limits = "optimised" only, not with "clamped"'
         )
+    if scenario.team.keep_connected and limits == "clamped":
+        yield 'team.keep_connected = true is kept with control.limits = "optimised" only, not with "clamped"'
     for i, group in enumerate(scenario.team.groups):
+        if scenario.team.keep_connected and group.duration_s not in (None, scenario.mission.duration_s):
+            yield (
+                f"team.groups[{i}].duration_s = {group.duration_s:g} must be that of the mission, "
+                f"{scenario.mission.duration_s:g}, with team.keep_connected = true: who ends earlier relays no more [s]"
+            )
         if group.control is not None and group.control.limits != limits:
             yield (
                 f'team.groups[{i}].control.limits = "{group.control.limits}" must be that of the team, '
@@ -390,3 +426,11 @@ def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
     capacity = tank_capacity(vehicle.preset)
     if vehicle.liquid_l > capacity:
         yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"
+
+
+def _faults(scenario: Scenario) -> Iterator[str]:
+    n_agents = _n_agents(scenario)
+    for i, fault in enumerate(scenario.faults):
+        beyond = [agent for agent in fault.agents if agent >= n_agents]
+        if beyond:
+            yield (f"faults[{i}].agents has {beyond[0]}, must be below {n_agents}: the agents are counted from 0")

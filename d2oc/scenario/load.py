@@ -24,6 +24,7 @@ LARGEST_FILE = 1_000_000
 
 FILE_KEYS = (
     ("density", "file"),
+    ("density.motion", "file"),
     ("field", "boundary_file"),
     ("field", "no_fly_file"),
     ("field", "no_spray_file"),
@@ -211,7 +212,9 @@ def _index(array: Sequence[object], text: str, key: str) -> int:
 def _resolve_files(data: dict[str, Any], folder: Path, changed: set[str]) -> None:
     """Make paths absolute: those of the file start at its folder, those of overrides at the working directory."""
     for table, key in FILE_KEYS:
-        content = data.get(table)
+        content: Any = data
+        for name in table.split("."):
+            content = content.get(name) if isinstance(content, dict) else None
         if isinstance(content, dict) and isinstance(content.get(key), str):
             base = Path.cwd() if f"{table}.{key}" in changed else folder
             content[key] = os.path.abspath(base / content[key])

@@ -87,13 +87,56 @@ class MixtureComponent(Table):
     """Share of the mass, relative to the other components."""
 
 
-class UniformDensity(Table):
+class DriftMotion(Table):
+    """`[density.motion] kind = "drift"`: everything moves alike."""
+
+    kind: Literal["drift"]
+    velocity_m_s: Point
+    """Velocity `[vx, vy]`. [m/s]"""
+
+
+class RotationMotion(Table):
+    """`[density.motion] kind = "rotation"`: everything turns about one place."""
+
+    kind: Literal["rotation"]
+    centre_m: Point
+    """That place `[x, y]`. [m]"""
+    rate_deg_s: Finite
+    """How fast, anticlockwise. [deg/s]"""
+
+
+class FieldMotion(Table):
+    """`[density.motion] kind = "field"`: everything is carried by velocities on a grid, from a NumPy file."""
+
+    kind: Literal["field"]
+    file: Path
+    """`.npy` file, shape (rows, columns, 2), row 0 at the south, or (times, rows, columns, 2): vx and vy at the centre
+    of each cell, linear in between; relative to the scenario file. [m/s]"""
+    cell_size_m: Positive
+    """Side of a cell. [m]"""
+    origin_m: Point = (0.0, 0.0)
+    """Lower left corner `[x, y]` of the grid. [m]"""
+    interval_s: Positive = 1.0
+    """Time from one grid of velocities to the next; the last one stays. [s]"""
+
+
+MotionTable = Annotated[DriftMotion | RotationMotion | FieldMotion, Field(discriminator="kind")]
+
+
+class DensityKeys(Table):
+    """Keys of every `[density]`."""
+
+    motion: MotionTable | None = None
+    """How the density moves over the mission (law `closed-form`); default: it stands still."""
+
+
+class UniformDensity(DensityKeys):
     """`[density] kind = "uniform"`: the whole field alike."""
 
     kind: Literal["uniform"]
 
 
-class MixtureDensity(Table):
+class MixtureDensity(DensityKeys):
     """`[density] kind = "mixture"`: a sum of Gaussian patches over a constant background."""
 
     kind: Literal["mixture"]
@@ -103,7 +146,7 @@ class MixtureDensity(Table):
     """Mass spread evenly over the field, relative to the sum of the component weights."""
 
 
-class PointsDensity(Table):
+class PointsDensity(DensityKeys):
     """`[density] kind = "points"`: counts at scouted places, from a CSV file."""
 
     kind: Literal["points"]
@@ -129,7 +172,7 @@ class PointsDensity(Table):
     """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
 
 
-class VectorPointsDensity(Table):
+class VectorPointsDensity(DensityKeys):
     """`[density] kind = "vector-points"`: counts at scouted places, from a file with a coordinate system."""
 
     kind: Literal["vector-points"]
@@ -147,7 +190,7 @@ class VectorPointsDensity(Table):
     """Cells farther than this from every count are nodata; default: twice the median spacing. [m]"""
 
 
-class GeotiffDensity(Table):
+class GeotiffDensity(DensityKeys):
     """`[density] kind = "geotiff"`: a raster with a coordinate system (GeoTIFF, COG), turned to the local frame."""
 
     kind: Literal["geotiff"]
@@ -162,7 +205,7 @@ class GeotiffDensity(Table):
     """A number that means "not observed", besides what the file itself declares."""
 
 
-class ImageDensity(Table):
+class ImageDensity(DensityKeys):
     """`[density] kind = "image"`: brightness of a picture (PNG), first row to the north."""
 
     kind: Literal["image"]
@@ -178,7 +221,7 @@ class ImageDensity(Table):
     """Grey level that means "not observed"."""
 
 
-class ArrayDensity(Table):
+class ArrayDensity(DensityKeys):
     """`[density] kind = "array"`: a NumPy file with one value a cell, first row to the south."""
 
     kind: Literal["array"]
@@ -322,6 +365,8 @@ class ControlTable(Table):
     """R_k = R (I_0 / I_k)^2, which keeps the loop equal in angular acceleration; I_0 = 0.0075 kg m^2."""
     terminal_cost: Literal["none", "dare"] = "none"
     """`dare` ends the horizon with the infinite-horizon cost: stable at any horizon."""
+    feed_forward: bool = True
+    """Law `closed-form`, density that moves: foresee how the goal moves; false: hold it over the horizon."""
     cruise_speed_m_s: Positive | None = None
     """Speed of the baselines; default: the vehicle's `max_speed_m_s`, which is never exceeded. [m/s]"""
     modes: Annotated[int, Field(ge=2, le=200)] = 30
@@ -361,6 +406,8 @@ class TeamTable(Table):
     """Start places `[[x, y], ...]`, one an agent, instead of `start`. [m]"""
     separation_m: NotNegative = 0.0
     """Distance that agents keep from each other (`control.limits = "optimised"` only); 0: they keep none. [m]"""
+    keep_connected: bool = False
+    """No agent leaves the radio network of the team (`control.limits = "optimised"` and runtime `inline` only)."""
     groups: tuple[GroupTable, ...] = ()
     """Unequal agents."""
 
@@ -448,6 +495,17 @@ class RadioTable(Table):
     """Times in which the team is split."""
 
 
+class FaultTable(Table):
+    """`[[faults]]`: what fails in flight, for good."""
+
+    what: Literal["crash", "radio", "gps"]
+    """`crash`: it flies no more; `radio`: it neither sends nor hears; `gps`: it knows no place, and gives up."""
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    at_s: NotNegative
+    """When. [s]"""
+
+
 class LedgerTable(Table):
     """`[ledger]`: how the team's knowledge of consumed weight is merged."""
 
@@ -475,6 +533,30 @@ class SensorTable(Table):
     """Standard deviation of the velocity per axis, drifting over a second. [m/s]"""
 
 
+class HillTable(Table):
+    """`[[world.terrain.hills]]`: a hill of Gaussian shape, or a hollow."""
+
+    top_m: Point
+    """Where its top is, local metres. [m]"""
+    height_m: Finite
+    """Of the top over the slope; negative: a hollow. [m]"""
+    sigma_m: Positive
+    """Distance from the top where 61 % of the height is left. [m]"""
+
+
+class TerrainTable(Table):
+    """`[world.terrain]`: ground that is not level; drones keep their height above it."""
+
+    slope_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Rise over distance; the height is 0 at the origin of the field. [%]"""
+    uphill_deg: Finite = 0.0
+    """Where it rises to, anticlockwise from east. [deg]"""
+    hills: tuple[HillTable, ...] = ()
+    """Hills on the slope."""
+    cell_m: Positive = 2.0
+    """Distance of two heights of the ground; in between it is bilinear. [m]"""
+
+
 class WorldTable(Table):
     """`[world]`: what moves the drones."""
 
@@ -489,6 +571,12 @@ class WorldTable(Table):
     """Wind, where the world is `bullet`."""
     sensors: SensorTable = SensorTable()
     """Sensors, where the world is `bullet`."""
+    ground_effect: bool = False
+    """Rotors lift more near the ground, where the world is `bullet`."""
+    downwash: bool = False
+    """Drones feel the air that those above them blow down, where the world is `bullet`."""
+    terrain: TerrainTable | None = None
+    """Ground that is not level, where the world is `bullet`."""
 
 
 class DoseTable(Table):
@@ -632,6 +720,8 @@ class Scenario(Table):
     """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
+    faults: tuple[FaultTable, ...] = ()
+    """What fails in flight."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
     world: WorldTable = WorldTable()
