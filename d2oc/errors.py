@@ -11,7 +11,9 @@
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
     ├── BusError              an address, a certificate or an agent on the network
+    ├── ExportError           a record that cannot be written in a format
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
+    ├── DisplayError          a window is wanted where there is no display
     └── MissingExtraError     an optional package that is not installed
 """
 
@@ -21,6 +23,8 @@ __all__ = [
     "BusError",
     "D2ocError",
     "DensityError",
+    "DisplayError",
+    "ExportError",
     "FieldError",
     "MapFileError",
     "MissingExtraError",
@@ -68,8 +72,19 @@ class BusError(D2ocError):
     """An address, a certificate or an agent that the network bus cannot work with."""
 
 
+class ExportError(D2ocError):
+    """A record cannot be written in a format."""
+
+
 class RuntimeUnavailableError(D2ocError):
     """A runtime does not fit the scenario, or processes that it needs cannot be reached."""
+
+
+class DisplayError(D2ocError):
+    """A window is wanted where none can be opened."""
+
+    def __init__(self) -> None:
+        super().__init__("no window can be opened, since there is no display here (is DISPLAY set?); leave --gui away")
 
 
 class MissingExtraError(D2ocError):

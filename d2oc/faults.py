@@ -26,6 +26,8 @@ class Fault(IntEnum):
     """It tilted beyond 75 degrees."""
     BATTERY = 4
     """Its battery is empty."""
+    CRASH = 5
+    """The scenario let it crash."""
 
 
 SENTENCE = {
@@ -33,12 +35,13 @@ SENTENCE = {
     Fault.GROUND: "touched the ground",
     Fault.FLIPPED: f"tilted beyond {FLIPPED_BEYOND_DEG:.0f} degrees",
     Fault.BATTERY: "emptied its battery",
+    Fault.CRASH: "crashed, as the scenario has it",
 }
 """What happened, for people."""
 
 
 def find_faults(
-    fault: Ints, body: Floats, half_height: Floats, energy_left: Floats, touched: Collection[tuple[int, int]]
+    fault: Ints, body: Floats, lowest: Floats, energy_left: Floats, touched: Collection[tuple[int, int]]
 ) -> Ints:
     """Note the first fault of each vehicle.
 
@@ -48,8 +51,8 @@ def find_faults(
         Faults so far; changed in place.
     body : ndarray, shape (L, 13)
         Position, attitude, velocity, rate.
-    half_height : ndarray, shape (L,)
-        Of the bodies: one whose centre is lower touches the ground. [m]
+    lowest : ndarray, shape (L,)
+        Height of the bodies' centres when they touch the ground. [m]
     energy_left : ndarray, shape (L,)
         In the batteries. [J]
     touched : collection of (agent, agent)
@@ -65,7 +68,7 @@ def find_faults(
     up = 1.0 - 2.0 * (body[:, 3] ** 2 + body[:, 4] ** 2)  # vertical part of the body's own up
     found[energy_left <= 0.0] = Fault.BATTERY
     found[~(up > np.cos(np.radians(FLIPPED_BEYOND_DEG)))] = Fault.FLIPPED  # also where it is not a number
-    found[body[:, 2] < half_height] = Fault.GROUND
+    found[body[:, 2] < lowest] = Fault.GROUND
     for pair in touched:
         found[list(pair)] = Fault.COLLISION
     new = np.flatnonzero(flying & (found != Fault.NONE)).astype(np.int32)

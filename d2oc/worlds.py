@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from d2oc.airframes.airframe import Airframe, load_preset
 from d2oc.arrays import Floats
+from d2oc.bus.from_scenario import first_ticks
+from d2oc.errors import ScenarioError
 from d2oc.runtime.inline import TeamSetup
-from d2oc.scenario.schema import Scenario, VehicleTable, WindTable
-from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream
+from d2oc.scenario.schema import Scenario, TerrainTable, VehicleTable, WindTable
+from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream, team_kinds
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world import World
 from d2oc.world.bullet import BulletSetup, BulletWorld
+from d2oc.world.failing import FailingWorld
+from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
+from d2oc.world.terrain import Hill, Terrain, hilly_ground, level_ground
+from d2oc.world.watched import WatchedWorld
 from d2oc.world.wind import Wind, low_altitude_gusts
+from d2oc.world.window import Window
+
+MARGIN_M = 50.0
+"""Ground beyond what is to be treated; further out it is level. [m]"""
 
 CLEARANCE = 0.5
 """Between the bodies of drones that fly one above the other. [m]"""
@@ -46,6 +57,10 @@ def build_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleT
     """
     if scenario.world.kind == "ideal":
         return None
+    return _bullet_world(scenario, team, vehicles)
+
+
+def _bullet_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletWorld:
     agents = range(len(team.kind))
     wind = _wind(
         scenario.world.wind, scenario.world.height_m, [random_stream(scenario, WIND_STREAM, r) for r in agents]
@@ -57,6 +72,61 @@ def build_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleT
         [random_stream(scenario, SENSOR_STREAM, r) for r in agents],
     )
     return BulletWorld(_setup(scenario, team, vehicles), motion_arrays(team.models), wind, receiver)
+
+
+def with_crashes(scenario: Scenario, team: TeamSetup, world: World | None) -> World | None:
+    """The world in which those crash that a scenario lets crash; `world` itself if there are none."""
+    crashes = [fault for fault in scenario.faults if fault.what == "crash"]
+    if not crashes:
+        return world
+    if world is None:
+        world = IdealWorld(motion_arrays(team.models), team.kind)
+    return FailingWorld(world, first_ticks(crashes, scenario.mission.time_step_s, len(team.kind)))
+
+
+@contextmanager
+def watched_world(scenario: Scenario, speed: float) -> Iterator[Callable[[TeamSetup], World]]:
+    """What makes the world of a scenario with its window, no faster than so many times real time.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Whose world is `bullet`.
+    speed : float
+        Simulated time over real time.
+
+    Raises
+    ------
+    ScenarioError
+        If the world has no window. What it returns raises DisplayError where there is no display.
+    """
+    if scenario.world.kind != "bullet" or scenario.spray is not None:
+        raise ScenarioError(
+            "only the bullet world has a window: add --set world.kind=bullet, or leave --gui away"
+            if scenario.spray is None
+            else "a spraying mission has no window: leave --gui away, and see it with d2oc replay"
+        )
+
+    windows: list[Window] = []
+
+    def build(team: TeamSetup) -> World:
+        kinds = team_kinds(scenario)
+        presets = [load_preset(kinds[kind].vehicle.preset) for kind in team.kind]
+        window = Window(
+            [(airframe.radius_m, airframe.height_m) for airframe in presets],
+            _terrain(scenario.world.terrain, team),
+            team.points.min(axis=0),
+            team.points.max(axis=0),
+        )
+        windows.append(window)
+        world = _bullet_world(scenario, team, [kind.vehicle for kind in kinds])
+        return WatchedWorld(world, window, scenario.mission.time_step_s / speed)
+
+    try:
+        yield build
+    finally:
+        for window in windows:
+            window.close()
 
 
 def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletSetup:
@@ -71,11 +141,14 @@ def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]
         flow=liquid / (team.n_steps * scenario.mission.time_step_s),
         place=_places(scenario, team, airframes),
         time_step=scenario.mission.time_step_s,
+        terrain=_terrain(scenario.world.terrain, team),
+        ground_effect=scenario.world.ground_effect,
+        downwash=scenario.world.downwash,
     )
 
 
 def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) -> Floats:
-    """Where each agent starts, at the height it holds, shape (L, 3). [m]"""
+    """Where each agent starts, at the height above ground it holds, shape (L, 3). [m]"""
     place = np.empty((len(team.kind), 3))
     for r, (kind, state) in enumerate(zip(team.kind, team.initial_states, strict=True)):
         place[r, :2] = state[list(team.models[kind].position_states)]
@@ -84,6 +157,23 @@ def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) 
         step = max(airframe.tilted_height for airframe in airframes) + CLEARANCE
     place[:, 2] = scenario.world.height_m + step * np.arange(len(place))
     return place
+
+
+def _terrain(table: TerrainTable | None, team: TeamSetup) -> Terrain:
+    """The ground, as far as drones may fly."""
+    if table is None:
+        return level_ground()
+    starts = [s[list(team.models[k].position_states)] for k, s in zip(team.kind, team.initial_states, strict=True)]
+    places = np.vstack([team.points, *starts])
+    low, high = places.min(axis=0) - MARGIN_M, places.max(axis=0) + MARGIN_M
+    return hilly_ground(
+        (float(low[0]), float(low[1])),
+        (float(high[0]), float(high[1])),
+        table.cell_m,
+        table.slope_percent / 100.0,
+        math.radians(table.uphill_deg),
+        [Hill(*hill.top_m, hill.sigma_m, hill.height_m) for hill in table.hills],
+    )
 
 
 def _wind(table: WindTable, height: float, streams: Sequence[np.random.Generator]) -> Wind:

@@ -34,6 +34,8 @@ class Rotors(Part):
     """Rotors on each arm; two are coaxial and turn against each other."""
     arm_m: Positive
     """Distance of a rotor from the centre. [m]"""
+    radius_m: Positive
+    """Radius of a rotor. [m]"""
     max_thrust_n: Positive
     """Largest thrust of one rotor. [N]"""
     torque_per_thrust_m: Positive
@@ -45,6 +47,11 @@ class Rotors(Part):
     def number(self) -> int:
         """Rotors in all."""
         return self.arms * self.per_arm
+
+    @property
+    def disc_area(self) -> float:
+        """Area of all rotors seen from above; coaxial ones share theirs. [m^2]"""
+        return self.arms * math.pi * self.radius_m**2
 
 
 class Drag(Part):

@@ -1,6 +1,6 @@
-"""What it is worth to predict the payload: a law that knows the draining tank beside one frozen at the full tank.
+"""`d2oc bench payload`: a law that knows the draining tank beside one frozen at the full tank.
 
-Run it with ``python -m d2oc.benchmarks.payload``. Sprayers fly the same random tours of goals in the bullet world
+Sprayers fly the same random tours of goals in the bullet world
 while they empty their tanks; every seed is one drone of one world, far from the others.
 """
 
@@ -45,6 +45,18 @@ class Row:
     """Mean of the squared torque commands. [N^2 m^2]"""
     largest_spectral_radius: float
     """Of the law's gains on the true plant, over the whole mission."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "law": self.law,
+            "n_seeds": len(self.effort),
+            "tracking_rms_m": float(self.tracking_rms_m.mean()),
+            "tracking_rms_sd_m": float(self.tracking_rms_m.std(ddof=1)),
+            "effort_n2_m2": float(self.effort.mean()),
+            "effort_sd_n2_m2": float(self.effort.std(ddof=1)),
+            "largest_spectral_radius": self.largest_spectral_radius,
+        }
 
 
 def measure(n_seeds: int = 10, wind_m_s: float = 3.0) -> list[Row]:
@@ -117,12 +129,3 @@ def _world(model: LinearModel, n_seeds: int, wind_m_s: float) -> tuple[BulletWor
 def stable_at_every_payload() -> float:
     """Largest spectral radius of the predicting law over the mission."""
     return spectral_radius(tracking_problem(_model(predicts=True), CONTROL, ALPHA), CONTROL.horizon_steps, N_STEPS)
-
-
-if __name__ == "__main__":
-    for row in measure():
-        print(
-            f"{row.law:20} tracking RMS {row.tracking_rms_m.mean():.3f} +- {row.tracking_rms_m.std():.3f} m, "
-            f"effort {row.effort.mean():.1f} +- {row.effort.std():.1f} N^2 m^2, "
-            f"spectral radius {row.largest_spectral_radius:.4f}"
-        )

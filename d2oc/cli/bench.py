@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -153,3 +154,82 @@ def bench_world(
     rows = measure(quick=quick, on_row=on_row)
     if as_json:
         print_json({"rows": [row.as_dict() for row in rows]})
+
+
+@bench_app.command("farm")
+def bench_farm(
+    made: Annotated[int, typer.Option(help="Made fields.", min=0)] = 10,
+    fields: Annotated[str, typer.Option(help="Names, separated by commas, instead of all.")] = "",
+    seeds: Annotated[int, typer.Option(help="Flights of each method on each field.", min=1)] = 5,
+    wind: Annotated[float, typer.Option(help="Mean wind. [m/s]", min=0.0)] = 3.0,
+    data: Annotated[Path, typer.Option(help="Folder with the counted fields.")] = Path("../shared/data"),
+    out: Annotated[Path, typer.Option(help="Folder that keeps every finished flight.")] = Path("runs/bench-farm"),
+    as_json: AsJson = False,
+) -> None:
+    """Spraying methods on counted and made fields: at equal efficacy, and with the litres that d2oc sprayed."""
+    from d2oc.benchmarks.farm import field_names, line, measure
+
+    names = [name.strip() for name in fields.split(",") if name.strip()] or field_names(made, data)
+    rows = measure(names, seeds, wind, data, out, on_row=None if as_json else lambda row: print(line(row), flush=True))
+    if as_json:
+        print_json({"rows": rows})
+
+
+@bench_app.command("flown")
+def bench_flown(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")] = "six_drones",
+    seeds: Annotated[int, typer.Option(help="Seeds 1 to this one.", min=1)] = 5,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fly a scenario as its model says, and as rigid bodies in 0, 3 and 6 m/s of wind; exit code 1 if one is lost."""
+    from d2oc.benchmarks.flown import Flight, measure
+
+    def on_flight(flight: Flight) -> None:
+        if not as_json:
+            print(f"seed {flight.seed}, {_world_name(flight.wind_m_s)}: W2 {flight.w2_m:.2f} m", flush=True)
+
+    rows = measure(scenario, seeds, changes or (), on_flight=on_flight)
+    if as_json:
+        print_json({"rows": [row.as_dict() for row in rows]})
+    else:
+        print(
+            f"{'world':16}{'W2 m':>8}{'s.d.':>7}{'ratio':>7}{'of a seed':>14}{'tracking m':>12}{'model m':>9}"
+            f"{'top m/s':>9}{'limit':>7}{'apart m':>9}{'lost':>6}"
+        )
+        for row in rows:
+            of_a_seed = f"{row.least_ratio:.2f} to {row.largest_ratio:.2f}"
+            apart = "-" if row.min_separation_m is None else f"{row.min_separation_m:.2f}"
+            print(
+                f"{_world_name(row.wind_m_s):16}{row.w2_m:8.2f}{row.w2_sd_m:7.2f}{row.w2_ratio:7.2f}{of_a_seed:>14}"
+                f"{row.tracking_rms_m:12.2f}{row.model_error_rms_m:9.3f}{row.top_speed_m_s:9.2f}"
+                f"{row.speed_limit_m_s:7.1f}{apart:>9}{row.n_lost:6}"
+            )
+    if any(row.breached for row in rows):
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _world_name(wind_m_s: float | None) -> str:
+    return "ideal" if wind_m_s is None else f"bullet, {wind_m_s:.0f} m/s"
+
+
+@bench_app.command("payload")
+def bench_payload(
+    seeds: Annotated[int, typer.Option(help="Tours, each flown by one drone.", min=2)] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Empty a tank with a law that predicts mass and inertia, and with one frozen at the full tank."""
+    from d2oc.benchmarks.payload import measure
+
+    rows = [row.as_dict() for row in measure(seeds)]
+    if as_json:
+        print_json({"rows": rows})
+        return
+    for row in rows:
+        print(
+            f"{row['law']:22} tracking RMS {row['tracking_rms_m']:.3f} +- {row['tracking_rms_sd_m']:.3f} m, effort "
+            f"{row['effort_n2_m2']:.1f} +- {row['effort_sd_n2_m2']:.1f} N^2 m^2, largest spectral radius "
+            f"{row['largest_spectral_radius']:.4f}"
+        )

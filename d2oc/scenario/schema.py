@@ -505,6 +505,17 @@ class RadioTable(Table):
     """Times in which the team is split."""
 
 
+class FaultTable(Table):
+    """`[[faults]]`: what fails in flight, for good."""
+
+    what: Literal["crash", "radio", "gps"]
+    """`crash`: it flies no more; `radio`: it neither sends nor hears; `gps`: it knows no place, and gives up."""
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    at_s: NotNegative
+    """When. [s]"""
+
+
 class LedgerTable(Table):
     """`[ledger]`: how the team's knowledge of consumed weight is merged."""
 
@@ -532,6 +543,30 @@ class SensorTable(Table):
     """Standard deviation of the velocity per axis, drifting over a second. [m/s]"""
 
 
+class HillTable(Table):
+    """`[[world.terrain.hills]]`: a hill of Gaussian shape, or a hollow."""
+
+    top_m: Point
+    """Where its top is, local metres. [m]"""
+    height_m: Finite
+    """Of the top over the slope; negative: a hollow. [m]"""
+    sigma_m: Positive
+    """Distance from the top where 61 % of the height is left. [m]"""
+
+
+class TerrainTable(Table):
+    """`[world.terrain]`: ground that is not level; drones keep their height above it."""
+
+    slope_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Rise over distance; the height is 0 at the origin of the field. [%]"""
+    uphill_deg: Finite = 0.0
+    """Where it rises to, anticlockwise from east. [deg]"""
+    hills: tuple[HillTable, ...] = ()
+    """Hills on the slope."""
+    cell_m: Positive = 2.0
+    """Distance of two heights of the ground; in between it is bilinear. [m]"""
+
+
 class WorldTable(Table):
     """`[world]`: what moves the drones."""
 
@@ -546,6 +581,12 @@ class WorldTable(Table):
     """Wind, where the world is `bullet`."""
     sensors: SensorTable = SensorTable()
     """Sensors, where the world is `bullet`."""
+    ground_effect: bool = False
+    """Rotors lift more near the ground, where the world is `bullet`."""
+    downwash: bool = False
+    """Drones feel the air that those above them blow down, where the world is `bullet`."""
+    terrain: TerrainTable | None = None
+    """Ground that is not level, where the world is `bullet`."""
 
 
 class DoseTable(Table):
@@ -607,6 +648,8 @@ class SprayTable(Table):
     """Time constant of the pumps. [s]"""
     drift_s: NotNegative = 0.45
     """Droplets are carried by the wind for so long. [s]"""
+    unseen_gust_share: Share = 0.3
+    """Share of a gust that a drone does not see by how it has to lean; the rest it flies against."""
     evaporated_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
     """Share of the liquid that never arrives."""
     cell_m: Annotated[float, Field(ge=0.2, le=20)] = 1.0
@@ -687,6 +730,8 @@ class Scenario(Table):
     """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
+    faults: tuple[FaultTable, ...] = ()
+    """What fails in flight."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
     world: WorldTable = WorldTable()

@@ -38,6 +38,10 @@ SPEED_RESERVE = 0.98
 """Share of a speed limit that is steered for, so that overshoot stays below it."""
 
 
+MAX_CLIMB = 1.5
+"""Climb and descent over the ground towards the height that is held. [m/s]"""
+
+
 class Setpoint(NamedTuple):
     """What each agent's autopilot was told at the start of the control period."""
 
@@ -52,7 +56,11 @@ class Setpoint(NamedTuple):
     tilt_rate: Floats
     """Their rates, shape (L, 2). [rad/s]"""
     place: Floats
-    """Place to hold, and the height that every mode holds, shape (L, 3). [m]"""
+    """Place to hold, and the height above ground that every mode holds, shape (L, 3). [m]"""
+    ground: Floats
+    """Height of the ground below, shape (L,). [m]"""
+    climb: Floats
+    """How fast the ground rises on the way, shape (L,). [m/s]"""
 
 
 class Memory(NamedTuple):
@@ -101,8 +109,8 @@ def _wanted_lift(
     fleet: Fleet, r: int, dt: float, since: float, setpoint: Setpoint, memory: Memory, body: Floats
 ) -> tuple[Vector, Vector, Vector]:
     """Specific force wanted, and the rate and its growth to feed forward, in the world's axes."""
-    climb = fleet.height_gain[r] * (setpoint.place[r, 2] - body[2])
-    climb = min(max(climb, -1.5), 1.5)
+    climb = fleet.height_gain[r] * (setpoint.ground[r] + setpoint.place[r, 2] - body[2])
+    climb = min(max(climb, -MAX_CLIMB), MAX_CLIMB) + setpoint.climb[r]
     error = climb - body[9]
     az = GRAVITY + fleet.velocity_gain[r] * error + _integral(fleet, r, 2, dt, error, memory)
     az = max(az, 0.3 * GRAVITY)

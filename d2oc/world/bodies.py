@@ -8,6 +8,8 @@ recompute the inertia from the shape, so both are always set together; its defau
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import weakref
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 
 from d2oc.arrays import Floats
 from d2oc.errors import MissingExtraError
+from d2oc.world.terrain import Terrain
 
 GRAVITY = (0.0, 0.0, -9.81)
 PLANE_FRICTION = 0.8
@@ -34,7 +37,7 @@ def engine() -> Any:
         If it is not installed.
     """
     try:
-        with _silent():
+        with silent():
             import pybullet
     except ImportError:
         raise MissingExtraError('world.kind = "bullet"', "bullet") from None
@@ -42,20 +45,51 @@ def engine() -> Any:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Keep off the terminal what the engine prints about its build when it is first imported."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+def silent(stream: int = 2) -> Iterator[None]:
+    """Keep off the terminal what the engine prints about its build and its window (1 is stdout, 2 stderr)."""
+    _flush()
+    kept, nowhere = os.dup(stream), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
+        _flush()
+        os.dup2(kept, stream)
         os.close(kept)
         os.close(nowhere)
 
 
+def _flush() -> None:
+    """Write out what the engine has printed into a buffer of the C library."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).fflush(None)
+
+
+def create_ground(bullet: Any, client: int, terrain: Terrain) -> int:
+    """The ground as a body of the engine: a plane where it is level."""
+    height = terrain.height
+    if height.min() == height.max():
+        shape = bullet.createCollisionShape(bullet.GEOM_PLANE, physicsClientId=client)
+        return int(bullet.createMultiBody(0.0, shape, basePosition=[0, 0, height.min()], physicsClientId=client))
+    rows, columns = height.shape
+    shape = bullet.createCollisionShape(
+        bullet.GEOM_HEIGHTFIELD,
+        meshScale=[terrain.cell, terrain.cell, 1.0],
+        heightfieldData=height.ravel().tolist(),
+        numHeightfieldRows=columns,  # the engine's first axis is x
+        numHeightfieldColumns=rows,
+        physicsClientId=client,
+    )
+    middle = [
+        terrain.x + 0.5 * (columns - 1) * terrain.cell,
+        terrain.y + 0.5 * (rows - 1) * terrain.cell,
+        0.5 * float(height.min() + height.max()),
+    ]
+    return int(bullet.createMultiBody(0.0, shape, basePosition=middle, physicsClientId=client))
+
+
 class Bodies:
-    """One free rigid body per vehicle over a plane, all in one physics world.
+    """One free rigid body per vehicle over the ground, all in one physics world.
 
     Parameters
     ----------
@@ -71,6 +105,8 @@ class Bodies:
         Time between two wrenches. [s]
     substeps : int
         Steps of the engine in that time.
+    terrain : Terrain
+        The ground; a plane where it is level.
     """
 
     def __init__(
@@ -81,14 +117,14 @@ class Bodies:
         size: Sequence[tuple[float, float]],
         step: float,
         substeps: int,
+        terrain: Terrain,
     ) -> None:
         self._bullet = bullet = engine()
         self._client: int = bullet.connect(bullet.DIRECT)
         self.close = weakref.finalize(self, bullet.disconnect, self._client)
         bullet.setPhysicsEngineParameter(fixedTimeStep=step, numSubSteps=substeps, physicsClientId=self._client)
         bullet.setGravity(*GRAVITY, physicsClientId=self._client)
-        plane = bullet.createCollisionShape(bullet.GEOM_PLANE, physicsClientId=self._client)
-        self._ground: int = bullet.createMultiBody(0.0, plane, physicsClientId=self._client)
+        self._ground = create_ground(bullet, self._client, terrain)
         bullet.changeDynamics(self._ground, -1, lateralFriction=PLANE_FRICTION, physicsClientId=self._client)
         bullet.setCollisionFilterGroupMask(self._ground, -1, GROUND, DOWN, self._client)
         self._ids = self._create(position, size)
@@ -126,6 +162,10 @@ class Bodies:
     def set_motion(self, r: int, velocity: Sequence[float], rate: Sequence[float]) -> None:
         """Velocity [m/s] and rate [rad/s] of one body, in the world's axes."""
         self._bullet.resetBaseVelocity(self._ids[r], velocity, rate, physicsClientId=self._client)
+
+    def place(self, r: int, position: Sequence[float], attitude: Sequence[float]) -> None:
+        """Position [m] and attitude (x, y, z, w) of one body."""
+        self._bullet.resetBasePositionAndOrientation(self._ids[r], position, attitude, physicsClientId=self._client)
 
     def read(self, into: Floats) -> None:
         """Position, attitude (x, y, z, w), velocity and rate of every body, in the world's axes.
@@ -165,6 +205,11 @@ class Bodies:
     def step(self) -> None:
         """Let the engine run for one step with its substeps."""
         self._bullet.stepSimulation(physicsClientId=self._client)
+
+    @property
+    def any_contact(self) -> bool:
+        """Whether anything touches anything: the engine remembers contacts, and does not tell all of it."""
+        return len(self._bullet.getContactPoints(physicsClientId=self._client)) > 0
 
     def touching(self) -> list[tuple[int, int]]:
         """Pairs of vehicles that touch at this moment, as agent numbers."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,16 @@ from d2oc.airframes.airframe import Airframe
 from d2oc.airframes.payload import BoxTank
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.faults import Fault, find_faults
+from d2oc.memory import copies
 from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion
+from d2oc.world.air import feel_air, still_air
 from d2oc.world.autopilot import ACCELERATION, HOLD, TILT, VELOCITY, Memory, Setpoint
 from d2oc.world.bodies import Bodies
 from d2oc.world.fleet import Fleet, fleet_arrays
 from d2oc.world.flight import Layout, Wrench, fly, predict, tell_autopilots, write_states
 from d2oc.world.sensors import SatelliteReceiver
+from d2oc.world.terrain import Terrain, ground_at, level_ground, look_down
 from d2oc.world.wind import Wind
 
 LOOP_RATE = 48.0
@@ -59,9 +63,15 @@ class BulletSetup:
     flow: Floats
     """Of each pump while on a mission, shape (L,). [L/s]"""
     place: Floats
-    """Where each starts and which height it holds, shape (L, 3). [m]"""
+    """Where each starts and which height above ground it holds, shape (L, 3). [m]"""
     time_step: float
     """Control period. [s]"""
+    terrain: Terrain = field(default_factory=level_ground)
+    """The ground."""
+    ground_effect: bool = False
+    """Whether rotors lift more near the ground."""
+    downwash: bool = False
+    """Whether drones feel the air that those above them blow down."""
 
 
 class BulletWorld:
@@ -91,7 +101,9 @@ class BulletWorld:
         self._dt = setup.time_step / self._n_loops
         substeps = math.ceil(self._dt * PHYSICS_RATE - 1e-9)
         size = [(a.radius_m, a.height_m) for a in setup.airframes]
-        self.bodies = Bodies(setup.place, self.fleet.mass, self.fleet.inertia, size, self._dt, substeps)
+        self.bodies = Bodies(
+            _start(setup), self.fleet.mass, self.fleet.inertia, size, self._dt, substeps, setup.terrain
+        )
         self.body: Floats = np.zeros((n_agents, 13))
         """Position, attitude, velocity and rate of each body, shape (L, 13)."""
         self.bodies.read(self.body)
@@ -101,6 +113,9 @@ class BulletWorld:
         )
         """Of each rotor, shape (L, R). [N]"""
         self._setpoint = _waiting(setup.place)
+        look_down(setup.terrain, self.body, self._setpoint.ground, self._setpoint.climb)
+        self.air = still_air(n_agents, ground_effect=setup.ground_effect, downwash=setup.downwash)
+        """What drones and ground do to the air at each drone."""
         self._memory = Memory(np.zeros((n_agents, 3)))
         self._wrench = Wrench(np.zeros((n_agents, 3)), np.zeros((n_agents, 3)))
         self.liquid: Floats = setup.liquid.astype(np.float64)
@@ -112,7 +127,7 @@ class BulletWorld:
         self._density = np.array([a.mass_with(1.0) - a.mass_kg for a in setup.airframes])
         self._dry_mass = np.array([a.mass_kg for a in setup.airframes])
         self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
-        self._engine_mass = self.fleet.mass.copy()
+        self._engine_mass, self._engine_inertia = self.fleet.mass.copy(), self.fleet.inertia.copy()
         self._touched: set[tuple[int, int]] = set()
         self.model_error: Floats = np.zeros(n_agents)
         """Distance between where the model said each would be after the last step and where it is, shape (L,). [m]"""
@@ -129,6 +144,7 @@ class BulletWorld:
             k, self._setup.time_step, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies,
             self.body, self._setpoint,
         )  # fmt: skip
+        self._place_bodies()
         for i in range(self._n_loops):
             self._loop(i * self._dt)
         self._spray(on_mission)
@@ -136,6 +152,10 @@ class BulletWorld:
         self._look_for_faults()
         self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
         write_states(self._layout, self.body, self._receiver.error, state)
+
+    def hold_height(self, r: int, height: float) -> None:
+        """Let the autopilot of vehicle r hold another height from now on. [m]"""
+        self._setpoint.place[r, 2] = height
 
     def true_state(self, measured: Floats) -> Floats:
         """States without the receivers' errors, shape (L, n)."""
@@ -151,7 +171,9 @@ class BulletWorld:
 
     def telemetry(self) -> Mapping[str, Floats]:
         """More columns of the record, each of shape (L,)."""
+        level = np.ptp(self._setup.terrain.height) == 0.0
         return {
+            **({} if level else {"ground_m": self._setpoint.ground.copy()}),
             "height_m": self.body[:, 2].copy(),
             "wind_x_m_s": self._wind.velocity[:, 0].copy(),
             "wind_y_m_s": self._wind.velocity[:, 1].copy(),
@@ -161,21 +183,63 @@ class BulletWorld:
             "fault": self.fault.astype(np.float64),
         }
 
+    def cut_power(self, agents: Ints) -> None:
+        """These fall from now on, whatever they are told."""
+        for r in agents.tolist():
+            if self.fault[r] == Fault.NONE:
+                self.fault[r] = Fault.CRASH
+                self.bodies.let_fall(r)
+
+    def remembered(self) -> Any:
+        """All that moves, as plain data, as long as nothing touches anything; see `d2oc.world.Remembering`."""
+        if self.bodies.any_contact:
+            return None
+        return [
+            self.body, self.thrust, self._setpoint, self._memory, self.liquid, self.drawn, self.fleet.mass,
+            self.fleet.inertia, self._engine_mass, self._engine_inertia, self.model_error, self.fault,
+            self._wind.remembered(), self._receiver.remembered(),
+        ]  # fmt: skip
+
+    def remember(self, kept: Any) -> None:
+        """Go on from what `remembered` gave; see `d2oc.world.Remembering`."""
+        *arrays, wind, receiver = kept
+        self._wind.remember(wind)
+        self._receiver.remember(receiver)
+        body, thrust, setpoint, memory, liquid, drawn, mass, inertia, *engine, error, fault = arrays
+        self.body, self.thrust, self.liquid, self.drawn = copies([body, thrust, liquid, drawn])
+        self._setpoint, self._memory = Setpoint(*copies(setpoint)), Memory(*copies(memory))
+        self.fleet.mass[:], self.fleet.inertia[:] = mass, inertia
+        self._engine_mass, self._engine_inertia, self.model_error, self.fault = copies([*engine, error, fault])
+        for r in range(len(self.fault)):
+            if self.fault[r] != Fault.NONE:
+                self.bodies.let_fall(r)
+            self.bodies.set_mass(r, float(self._engine_mass[r]), self._engine_inertia[r])
+
+    def _place_bodies(self) -> None:
+        """Put every body where it was read to be: the engine knows more digits, which no memory of ours could hold."""
+        for r, now in enumerate(self.body.tolist()):
+            self.bodies.place(r, now[:3], now[3:7])
+            self.bodies.set_motion(r, now[7:10], now[10:])
+
     def _loop(self, since: float) -> None:
         """One pass of all autopilots and the physics that follows."""
         wind = self._wind.blow(self._dt, self.body[:, 7:10])
+        feel_air(self.fleet, self.body, self._setpoint.ground, self.thrust, wind, self.air)
         fly(
-            self._dt, since, self.fleet, self._setpoint, self._memory, self.body, self._receiver.error, wind,
+            self._dt, since, self.fleet, self._setpoint, self._memory, self.body, self._receiver.error, self.air,
             self.thrust, self.drawn, self._wrench,
         )  # fmt: skip
         self.bodies.push(self.body[:, :3], self._wrench.force, self._wrench.torque)
         self.bodies.step()
         self.bodies.read(self.body)
+        look_down(self._setup.terrain, self.body, self._setpoint.ground, self._setpoint.climb)
         self._touched.update(self.bodies.touching())
 
     def _look_for_faults(self) -> None:
         left = self.fleet.battery_energy - self.drawn
-        for r in find_faults(self.fault, self.body, self._half_height, left, self._touched).tolist():
+        for r in find_faults(
+            self.fault, self.body, self._setpoint.ground + self._half_height, left, self._touched
+        ).tolist():
             self.bodies.let_fall(r)
         self._touched.clear()
 
@@ -189,7 +253,14 @@ class BulletWorld:
         changed = np.abs(self.fleet.mass - self._engine_mass) > MASS_TOLERANCE * self._engine_mass
         for r in np.flatnonzero(changed | ((sprayed > 0.0) & (self.liquid == 0.0))).tolist():
             self.bodies.set_mass(r, float(self.fleet.mass[r]), self.fleet.inertia[r])
-            self._engine_mass[r] = self.fleet.mass[r]
+            self._engine_mass[r], self._engine_inertia[r] = self.fleet.mass[r], self.fleet.inertia[r]
+
+
+def _start(setup: BulletSetup) -> Floats:
+    """Where the bodies start, shape (L, 3). [m]"""
+    place = setup.place.astype(np.float64)
+    place[:, 2] += [ground_at(setup.terrain, x, y)[0] for x, y in place[:, :2]]
+    return place
 
 
 def _tanks(airframes: Sequence[Airframe]) -> BoxTank:
@@ -241,4 +312,6 @@ def _waiting(place: Floats) -> Setpoint:
         tilt=np.zeros((n_agents, 2)),
         tilt_rate=np.zeros((n_agents, 2)),
         place=place.astype(np.float64),
+        ground=np.zeros(n_agents),
+        climb=np.zeros(n_agents),
     )

@@ -26,6 +26,10 @@ class Fleet(NamedTuple):
     """Thrust of each rotor that makes a unit torque about x, y, z, shape (L, R, 3). [1/m]"""
     max_thrust: Floats
     """Of one rotor, shape (L,). [N]"""
+    rotor_radius: Floats
+    """Shape (L,). [m]"""
+    disc_area: Floats
+    """Of all rotors seen from above, shape (L,). [m^2]"""
     rotor_time: Floats
     """Lag of the thrust, shape (L,). [s]"""
     drag_linear: Floats
@@ -77,6 +81,8 @@ def fleet_arrays(airframes: Sequence[Airframe], liquid: Floats, max_speed: Float
         torque_of_thrust=torque_of_thrust,
         thrust_of_torque=thrust_of_torque,
         max_thrust=np.array([a.rotors.max_thrust_n for a in airframes]),
+        rotor_radius=np.array([a.rotors.radius_m for a in airframes]),
+        disc_area=np.array([a.rotors.disc_area for a in airframes]),
         rotor_time=np.array([a.rotors.time_constant_s for a in airframes]),
         drag_linear=np.array([a.drag.linear_n_s_m for a in airframes]),
         drag_area=np.array([a.drag.area_m2 for a in airframes]),

@@ -10,6 +10,7 @@ from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.vehicles.linear import GRAVITY
 from d2oc.vehicles.motion import Motion, limit_input, move
+from d2oc.world.air import Air
 from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, VELOCITY, Memory, Setpoint, command_rotors
 from d2oc.world.drag import drag
 from d2oc.world.fleet import Fleet
@@ -44,7 +45,7 @@ def fly(
     memory: Memory,
     body: Floats,
     error: Floats,
-    wind: Floats,
+    air: Air,
     thrust: Floats,
     drawn: Floats,
     wrench: Wrench,
@@ -65,8 +66,8 @@ def fly(
         Position, attitude, velocity, rate.
     error : ndarray, shape (L, 4)
         What the autopilot's estimate of x, y, vx, vy is off by.
-    wind : ndarray, shape (L, 3)
-        [m/s]
+    air : Air
+        Wind at every drone, and what its lift is worth there.
     thrust : ndarray, shape (L, R)
         Of each rotor; overwritten with that afterwards. [N]
     drawn : ndarray, shape (L,)
@@ -86,11 +87,12 @@ def fly(
         lift, roll, pitch, yaw, power = spin(fleet, r, dt, rotor, thrust[r])
         drawn[r] += fleet.power_constant[r] * power / GRAVITY**1.5 * dt
         middle = turned(attitude_of(body[r]), (body[r, 10], body[r, 11], body[r, 12]), 0.5 * dt)
-        force = rotated(middle, (0.0, 0.0, lift))
-        torque = rotated(middle, (roll, pitch, yaw))
-        air = drag(fleet, r, body[r, 7:10], wind[r])
+        share = air.lift_share[r]
+        force = rotated(middle, (0.0, 0.0, share * lift))
+        torque = rotated(middle, (share * roll, share * pitch, share * yaw))
+        against = drag(fleet, r, body[r, 7:10], air.wind[r])
         for axis in range(3):
-            wrench.force[r, axis] = force[axis] + air[axis]
+            wrench.force[r, axis] = force[axis] + against[axis]
             wrench.torque[r, axis] = torque[axis]
 
 

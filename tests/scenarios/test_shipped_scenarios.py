@@ -17,13 +17,21 @@ SCENARIOS = shipped_scenarios()
 NAMES = [info.name for info in SCENARIOS]
 DETERMINISTIC = ["run.json", "scenario.toml", "samples.parquet", *(f"{name}.parquet" for name in TABLES)]
 N_STEPS = 25
+SPRAYING_STEPS = 240
+"""A sprayer takes off, flies to its first pass, and goes home in time."""
 
 
 def brief(name, seed=None):
     """The scenario, some steps long and with few samples."""
-    time_step_s = load_scenario(name).mission.time_step_s
-    changes = {"mission.duration_s": N_STEPS * time_step_s, "sampling.n_samples": 400}
+    whole = load_scenario(name)
+    changes = {"mission.duration_s": n_steps(whole) * whole.mission.time_step_s, "sampling.n_samples": 400}
+    if whole.spray is not None:
+        changes["spray.cell_m"] = 2.0
     return load_scenario(name, overrides=changes, seed=seed)
+
+
+def n_steps(scenario):
+    return N_STEPS if scenario.spray is None else SPRAYING_STEPS
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -38,14 +46,15 @@ def test_it_flies(twice):
     name, scenario, (record, _) = twice
     assert record.complete
     assert record.header.name == name
-    assert record.n_ticks == N_STEPS + 1
+    assert record.n_ticks <= n_steps(scenario) + 1
+    assert scenario.spray is not None or record.n_ticks == N_STEPS + 1
     assert np.isfinite(record.by_tick("x_m", "y_m")).all()
     summary = record.summary()
     json.dumps(summary, allow_nan=False)
     assert 0 <= summary["remaining_weight"] < 1
     assert summary["w2_m"] > 0
     assert summary["path_length_m"] > 0
-    assert scenario.field is not None or name == "scouting_counts"
+    assert scenario.field is not None or name in ("scouting_counts", "spray_counts")
 
 
 def test_two_runs_are_equal_to_the_byte(twice):

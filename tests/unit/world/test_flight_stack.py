@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from d2oc.airframes.airframe import load_preset
-from d2oc.world.fleet import fleet_arrays
+from d2oc.world.fleet import fleet_arrays, rotor_torques
 from d2oc.world.mixer import mix, spin
 from d2oc.world.rotation import heading, rotated, tilts, turned, unrotated
 
+PRESETS = ("research-quadrotor", "sprayer", "hexacopter-sprayer", "octocopter-sprayer")
 FLEET = fleet_arrays(
-    [load_preset("research-quadrotor"), load_preset("sprayer")], np.array([0.0, 20.0]), np.full(2, np.inf)
+    [load_preset(name) for name in PRESETS], np.array([0.0, 20.0, 8.0, 5.0]), np.full(len(PRESETS), np.inf)
 )
+WHO = st.integers(0, len(PRESETS) - 1)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -38,7 +40,7 @@ def test_tilts_have_the_signs_of_the_published_model():
 
 
 @settings(max_examples=100, deadline=None)
-@given(SEEDS, st.integers(0, 1))
+@given(SEEDS, WHO)
 def test_mixer_gives_the_wrench_asked_for_within_the_rotors_reach(seed, r):
     rng = np.random.default_rng(seed)
     n, most = int(FLEET.n_rotors[r]), float(FLEET.max_thrust[r])
@@ -52,7 +54,7 @@ def test_mixer_gives_the_wrench_asked_for_within_the_rotors_reach(seed, r):
 
 
 @settings(max_examples=100, deadline=None)
-@given(SEEDS, st.integers(0, 1))
+@given(SEEDS, WHO)
 def test_mixer_never_leaves_the_rotors_range_and_keeps_the_tilt(seed, r):
     rng = np.random.default_rng(seed)
     most = float(FLEET.max_thrust[r])
@@ -64,6 +66,17 @@ def test_mixer_never_leaves_the_rotors_range_and_keeps_the_tilt(seed, r):
     roll, pitch, _ = FLEET.torque_of_thrust[r] @ rotor
     assert roll * torque[1] == pytest.approx(pitch * torque[0], abs=1e-6 * most**2)  # same direction
     assert roll * torque[0] >= -1e-9
+
+
+@pytest.mark.parametrize(("name", "n", "arm"), [("hexacopter-sprayer", 6, 0.94), ("octocopter-sprayer", 8, 0.7575)])
+def test_flat_layouts_of_six_and_eight_rotors(name, n, arm):
+    """Even thrust turns nothing; a whole turn of rotors has n arm^2 / 2 about roll and pitch, n kappa^2 about yaw."""
+    frame = load_preset(name)
+    torque = rotor_torques(frame.rotors)
+    assert torque.shape == (3, n)
+    assert torque.sum(axis=1) == pytest.approx([0, 0, 0], abs=1e-12)
+    kappa = frame.rotors.torque_per_thrust_m
+    assert torque @ torque.T == pytest.approx(np.diag([n * arm**2 / 2, n * arm**2 / 2, n * kappa**2]), abs=1e-12)
 
 
 def test_rotors_lag_exactly():

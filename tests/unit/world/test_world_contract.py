@@ -120,7 +120,7 @@ def test_scenario_as_run_loads_again(tmp_path):
     ("override", "sentence"),
     [
         ("mission.order=sequential", 'mission.order must be "parallel"'),
-        ("vehicle.preset=balloon", "known are research-quadrotor, sprayer"),
+        ("vehicle.preset=balloon", "known are hexacopter-sprayer, octocopter-sprayer, research-quadrotor, sprayer"),
         ("vehicle.liquid_l=3", "at most 0"),
         ("world.kind=moon", "world.kind"),
         ("world.wind.speed_m_s=-1", "world.wind.speed_m_s"),
