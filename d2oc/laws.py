@@ -13,6 +13,7 @@ from d2oc.control.baselines import BASELINES, baseline_steering
 from d2oc.control.baselines.guidance import CoverageTask
 from d2oc.control.baselines.steering import response_of
 from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
+from d2oc.control.convexified import ConvexifiedLaw, Rover
 from d2oc.control.feed_forward import FeedForward, feed_forward
 from d2oc.control.fence import fence_of
 from d2oc.control.limits_inside import (
@@ -29,7 +30,7 @@ from d2oc.control.tethers import PLANES, require_connected
 from d2oc.density import SampleSet
 from d2oc.density.moving import Moves
 from d2oc.field import Field
-from d2oc.scenario.schema import Scenario
+from d2oc.scenario.schema import ControlTable, Scenario
 from d2oc.team import GUIDANCE_STREAM, Kind, cruise_speeds, random_stream
 from d2oc.vehicles.linear import top_speed_of
 
@@ -117,7 +118,27 @@ def _law(
         return None
     if scenario.assignment.method == "semi-discrete":
         return _assigned(scenario, agents, starts)
-    return _closed_form(scenario, samples, agents, _feed_forward(scenario, kinds, moves))
+    published = _closed_form(scenario, samples, agents, _feed_forward(scenario, kinds, moves))
+    rovers = [_rover(scenario, kind, own) for kind, own in _with_control(scenario, kinds)]
+    return ConvexifiedLaw(published, rovers) if any(rovers) else published
+
+
+def _with_control(scenario: Scenario, kinds: Sequence[Kind]) -> list[tuple[Kind, ControlTable]]:
+    """Every agent's kind and control."""
+    control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
+    return [(kind, own) for kind, own in zip(kinds, control, strict=True) for _ in range(kind.n_agents)]
+
+
+def _rover(scenario: Scenario, kind: Kind, control: ControlTable) -> Rover | None:
+    """The unicycle of a kind, None for other vehicles."""
+    limits = kind.model.limits
+    if kind.model.name != "unicycle":
+        return None
+    effort = np.diag(kind.problem.R[0]) / kind.alpha
+    return Rover(
+        scenario.mission.time_step_s, control.horizon_steps, (limits.input_each, limits.turn_rate),
+        (float(effort[0]), float(effort[1])),
+    )  # fmt: skip
 
 
 def _closed_form(

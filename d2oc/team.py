@@ -80,7 +80,7 @@ def _kind(scenario: Scenario, group: GroupTable, n_steps: int, alpha: float) -> 
     vehicle = group.vehicle or scenario.vehicle
     model = vehicle_model(vehicle, scenario.mission.time_step_s, n_steps)
     problem = tracking_problem(model, control, alpha)
-    if control.law == "closed-form":
+    if control.law == "closed-form" and vehicle.model != "unicycle":  # whose law is not that linear one
         require_stable(problem, control, scenario.name, n_steps)
     gains = first_gains(problem, control.horizon_steps, n_steps)
     return Kind(group.n_agents, vehicle, model, problem, gains, n_steps, alpha)

@@ -85,7 +85,9 @@ def feed_forward(moves: Moves, models: Sequence[LinearModel], gains: Sequence[Ga
 
 
 def _gains(model: LinearModel, law: Gains, name: str, time_step: float) -> Floats:
-    """F of one kind at each step, shape (K, m, 2)."""
+    """F of one kind at each step, shape (K, m, 2); none for a rover, whose law is told where its goal goes."""
+    if model.name == "unicycle":
+        return np.zeros((1, model.n_inputs, 2))
     gains = []
     for k in range(len(law.state)):
         state, command = moving_along(model, k, time_step, name)

@@ -139,6 +139,9 @@ def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
     found = [(key, value, f'"{needed}"') for key, value, needed in keys if value != needed]
     if scenario.control.law in BASELINES:
         found.append(("control.law", scenario.control.law, '"mission-plan" or "closed-form"'))
+    vehicles = [scenario.vehicle, *(group.vehicle for group in scenario.team.groups if group.vehicle)]
+    if any(vehicle.model == "unicycle" for vehicle in vehicles):
+        found.append(("vehicle.model", "unicycle", "a linear model"))
     if scenario.team.keep_connected:
         found.append(("team.keep_connected", "true", "false"))
     return found

@@ -49,6 +49,7 @@ STATES_PER_AXIS = {
     "lagged-integrator": 3,
     "quadrotor": 4,
     "loaded-quadrotor": 4,
+    "unicycle": 1,
 }
 
 
@@ -402,10 +403,31 @@ def _world(scenario: Scenario) -> Iterator[str]:
         yield 'world.kind = "bullet" moves all drones at once: mission.order must be "parallel", not "sequential"'
     vehicles = [("vehicle", scenario.vehicle)]
     vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
+    yield from _rovers(scenario, vehicles)
     for key, vehicle in vehicles:
         yield from _airframe(key, vehicle)
         if scenario.world.kind == "bullet" and vehicle.model == "quadrotor":
             yield from _inertia(key, vehicle)
+
+
+def _rovers(scenario: Scenario, vehicles: Sequence[tuple[str, VehicleTable]]) -> Iterator[str]:
+    """What a vehicle that is not linear cannot do yet."""
+    key = next((key for key, vehicle in vehicles if vehicle.model == "unicycle"), None)
+    if key is None:
+        return
+    found: Sequence[tuple[str, str, str]] = [
+        ("control.law", scenario.control.law, "closed-form"),
+        ("control.limits", scenario.control.limits, "clamped"),
+        ("control.terminal_cost", scenario.control.terminal_cost, "none"),
+        ("mission.order", scenario.mission.order, "parallel"),
+        ("assignment.method", scenario.assignment.method, "none"),
+        ("world.kind", scenario.world.kind, "ideal"),
+    ]
+    for name, value, needed in found:
+        if value != needed:
+            yield f'{key}.model = "unicycle" goes with {name} = "{needed}" only, not with "{value}"'
+    if scenario.spray is not None:
+        yield f'{key}.model = "unicycle" stands beside spray: spraying missions are flown by drones'
 
 
 def _inertia(key: str, vehicle: Quadrotor) -> Iterator[str]:

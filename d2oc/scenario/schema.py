@@ -331,8 +331,18 @@ class LoadedQuadrotor(AirframeKeys):
     """Largest roll and pitch rate. [deg/s]"""
 
 
+class Unicycle(AirframeKeys):
+    """`model = "unicycle"`: a rover that drives where it looks; states x, y, heading; inputs speed, turn rate."""
+
+    model: Literal["unicycle"]
+    max_speed_m_s: Positive = 2.0
+    """Largest speed, forwards and backwards. [m/s]"""
+    max_turn_rate_deg_s: Positive = 60.0
+    """Largest turn rate. [deg/s]"""
+
+
 VehicleTable = Annotated[
-    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor,
+    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor | Unicycle,
     Field(discriminator="model"),
 ]
 

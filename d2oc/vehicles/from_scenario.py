@@ -9,7 +9,14 @@ import numpy as np
 
 from d2oc.airframes.airframe import load_preset
 from d2oc.airframes.payload import planned_liquid
-from d2oc.scenario.schema import DoubleIntegrator, LaggedIntegrator, LoadedQuadrotor, Quadrotor, SingleIntegrator
+from d2oc.scenario.schema import (
+    DoubleIntegrator,
+    LaggedIntegrator,
+    LoadedQuadrotor,
+    Quadrotor,
+    SingleIntegrator,
+    Unicycle,
+)
 from d2oc.vehicles.linear import (
     GRAVITY,
     Limits,
@@ -20,8 +27,9 @@ from d2oc.vehicles.linear import (
     quadrotor,
     single_integrator,
 )
+from d2oc.vehicles.unicycle import unicycle
 
-VehicleTable = SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor
+VehicleTable = SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor | Unicycle
 
 
 def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> LinearModel:
@@ -29,7 +37,7 @@ def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> Line
 
     Parameters
     ----------
-    table : SingleIntegrator, DoubleIntegrator, LaggedIntegrator, Quadrotor or LoadedQuadrotor
+    table : SingleIntegrator, DoubleIntegrator, LaggedIntegrator, Quadrotor, LoadedQuadrotor or Unicycle
         The scenario's `[vehicle]`.
     time_step_s : float
         Control period. [s]
@@ -92,10 +100,15 @@ def _loaded(table: LoadedQuadrotor, time_step_s: float, n_steps: int) -> LinearM
     )
 
 
+def _unicycle(table: Unicycle, time_step_s: float, n_steps: int) -> LinearModel:
+    return unicycle(time_step_s, table.max_speed_m_s, math.radians(table.max_turn_rate_deg_s))
+
+
 _BUILDERS: dict[str, Callable[..., LinearModel]] = {
     "single-integrator": _single,
     "double-integrator": _double,
     "lagged-integrator": _lagged,
     "quadrotor": _quadrotor,
     "loaded-quadrotor": _loaded,
+    "unicycle": _unicycle,
 }

@@ -25,6 +25,8 @@ class Limits:
     """Largest Euclidean speed; the acceleration is cut so that it is not exceeded. [m/s]"""
     speed_each: float = math.inf
     """Largest of |vx|, |vy|; after the step both are scaled by one factor, as published. [m/s]"""
+    turn_rate: float = math.inf
+    """Largest turn rate, the second input of a unicycle, whose `input_each` is its speed. [rad/s]"""
     state_each: Floats | None = None
     """Largest absolute value of each state after the step, shape (n,); None: no limit."""
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from d2oc.arrays import Floats, Ints
+from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.vehicles.linear import LinearModel
+from d2oc.vehicles.unicycle import arc
 
 
 class Motion(NamedTuple):
@@ -33,6 +34,9 @@ class Motion(NamedTuple):
     input_each: Floats
     speed_norm: Floats
     speed_each: Floats
+    turn_rate: Floats
+    unicycle: Flags
+    """Which kinds drive along arcs, shape (kinds,)."""
     state_each: Floats
     """Shape (kinds, n)."""
 
@@ -65,6 +69,8 @@ def motion_arrays(models: Sequence[LinearModel]) -> Motion:
         input_each=np.array([model.limits.input_each for model in models]),
         speed_norm=np.array([model.limits.speed_norm for model in models]),
         speed_each=np.array([model.limits.speed_each for model in models]),
+        turn_rate=np.array([model.limits.turn_rate for model in models]),
+        unicycle=np.array([model.name == "unicycle" for model in models]),
         state_each=state_each,
     )
 
@@ -94,6 +100,9 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
     """
     k = min(k, motion.length[kind] - 1)
     limit_input(motion, kind, k, state, command)
+    if motion.unicycle[kind]:
+        arc(state, command[0], command[1], motion.B[kind, k, 0, 0], after)
+        return
     a = motion.A[kind, k]
     b = motion.B[kind, k]
     for i in range(motion.n_states[kind]):
@@ -109,6 +118,10 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
 @compiled
 def limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Floats) -> None:
     """Cut a command to what the vehicle may be asked for in this state."""
+    if motion.unicycle[kind]:
+        command[0] = min(max(command[0], -motion.input_each[kind]), motion.input_each[kind])
+        command[1] = min(max(command[1], -motion.turn_rate[kind]), motion.turn_rate[kind])
+        return
     for j in range(motion.n_inputs[kind]):
         command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])
     norm = 0.0

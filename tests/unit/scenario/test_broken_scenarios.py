@@ -55,7 +55,7 @@ RECTANGLE = "width_m = 100.0\nheight_m = 80.0\n"
 COMPONENT = "\n[[density.components]]\nmean_m = [30.0, 40.0]\nsigma_m = 12.0\nweight = 2.0\n"
 MIXTURE = 'kind = "mixture"\n' + COMPONENT
 KINDS = "one of uniform, mixture, points, vector-points, geotiff, image, array"
-MODELS = "one of single-integrator, double-integrator, lagged-integrator, quadrotor, loaded-quadrotor"
+MODELS = "one of single-integrator, double-integrator, lagged-integrator, quadrotor, loaded-quadrotor, unicycle"
 
 
 def zone(corners):
@@ -74,7 +74,7 @@ BROKEN = [
     ),
     ('name = "plot"', 'nmae = "plot"', "nmae is not a known key; did you mean name?"),
     ("weight = 2.0", "wieght = 2.0", "density.components[0].wieght is not a known key; did you mean weight?"),
-    ("n_agents", "drones", "team.drones is not a known key; [team] has n_agents, start, start_m, separation_m, groups"),
+    ("n_agents", "drones", "team.drones is not a known key; [team] has n_agents, start, start_m, separation_m, keep_connected, groups"),
     (
         "time_step_s",
         "n_samples = 9\ntime_step_s",
