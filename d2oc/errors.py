@@ -11,6 +11,7 @@
     ├── UnstableLoopError     a control law whose closed loop diverges
     ├── RecordError           a run folder or a reference case
     ├── BusError              an address, a certificate or an agent on the network
+    ├── ExportError           a record that cannot be written in a format
     ├── RuntimeUnavailableError   processes that a runtime needs cannot be reached
     ├── DisplayError          a window is wanted where there is no display
     └── MissingExtraError     an optional package that is not installed
@@ -22,7 +23,11 @@ __all__ = [
     "BusError",
     "D2ocError",
     "DensityError",
+<<<<<<< HEAD
     "DisplayError",
+=======
+    "ExportError",
+>>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
     "FieldError",
     "MapFileError",
     "MissingExtraError",
@@ -68,6 +73,10 @@ class RecordError(D2ocError):
 
 class BusError(D2ocError):
     """An address, a certificate or an agent that the network bus cannot work with."""
+
+
+class ExportError(D2ocError):
+    """A record cannot be written in a format."""
 
 
 class RuntimeUnavailableError(D2ocError):

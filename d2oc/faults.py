@@ -26,6 +26,8 @@ class Fault(IntEnum):
     """It tilted beyond 75 degrees."""
     BATTERY = 4
     """Its battery is empty."""
+    CRASH = 5
+    """The scenario let it crash."""
 
 
 SENTENCE = {
@@ -33,6 +35,7 @@ SENTENCE = {
     Fault.GROUND: "touched the ground",
     Fault.FLIPPED: f"tilted beyond {FLIPPED_BEYOND_DEG:.0f} degrees",
     Fault.BATTERY: "emptied its battery",
+    Fault.CRASH: "crashed, as the scenario has it",
 }
 """What happened, for people."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from d2oc.arrays import Floats
 from d2oc.faults import SENTENCE, Fault
 from d2oc.record import Record
+from d2oc.sprayed import litres_by_drone, sprayed
 from d2oc.transport.wasserstein import sliced_wasserstein2, wasserstein2
 
 ERGODIC_MODES = 10
@@ -65,6 +66,7 @@ def summarise(record: Record) -> dict[str, Any]:
         "message_bytes": int(messages["bytes"].sum(dtype=np.int64)),
         "message_entries": int(messages["entries"].sum(dtype=np.int64)),
         **flight(record),
+        **sprayed(record),
         "record_digest": record.digest(),
         "timing": timing(record),
     }
@@ -213,7 +215,9 @@ def planned_work(record: Record) -> Floats:
 
 
 def work_done(record: Record) -> Floats:
-    """Mass each agent consumed, shape (L,)."""
+    """Mass each agent consumed, shape (L,); of a spraying mission the litres it sprayed."""
+    if record.cells:
+        return litres_by_drone(record)
     consumption = record.consumption
     done = np.bincount(consumption["agent"], consumption["amount"], record.header.n_agents)
     return done.astype(np.float64)
@@ -303,9 +307,6 @@ def flight(record: Record) -> dict[str, Any]:
     if "fault" not in record.trajectory:
         return {}
     fault = record.by_tick("fault")[:, :, 0].astype(int)
-    active = record.by_tick("active")[:, :, 0].astype(bool)
-    error = record.by_tick("model_error_m")[:, :, 0][active]
-    liquid = record.by_tick("liquid_l")[:, :, 0]
     lost = [
         {
             "agent": int(r),
@@ -314,6 +315,11 @@ def flight(record: Record) -> dict[str, Any]:
         }
         for r in np.flatnonzero(fault[-1])
     ]
+    if "model_error_m" not in record.trajectory:  # the ideal world knows crashes and nothing else
+        return {"lost_agents": lost}
+    active = record.by_tick("active")[:, :, 0].astype(bool)
+    error = record.by_tick("model_error_m")[:, :, 0][active]
+    liquid = record.by_tick("liquid_l")[:, :, 0]
     return {
         "lost_agents": lost,
         "model_error_rms_m": float(np.sqrt(np.mean(error**2))) if len(error) else 0.0,

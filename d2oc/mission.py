@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -29,17 +29,20 @@ from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
 from d2oc.runtime.inline import TeamSetup, positions
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
-from d2oc.spray.build import FarmMission, farm_mission
+from d2oc.spray.build import farm_mission
 from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.world import World
-from d2oc.worlds import build_world
+from d2oc.worlds import build_world, with_crashes
 
 PROGRESS_INTERVAL_S = 0.05
 """Progress is reported at most this often. [s]"""
 
 MARK_INTERVAL_S = 5.0
 """A run that is killed goes on from at most this long before. [s]"""
+
+Watch = Callable[[RecordHeader, Floats, Floats], Callable[[Tick], None]]
+"""Told what is flown (header; places and weights of the samples), it returns what is called with every tick."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def simulate(
     overwrite: bool = False,
     runtime: RuntimeChoice | Name = "auto",
     on_progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     """Fly a mission.
@@ -77,6 +81,8 @@ def simulate(
         What flies the team; `agents` and `ray` give the same record, see docs/swarm.md.
     on_progress : callable, optional
         Called now and then while the mission runs.
+    watch : callable, optional
+        Hears every tick; see `Watch`. It must be quick, and changes nothing.
     world_of : callable, optional
         Makes the world that moves the team; default: the ideal one.
 
@@ -90,7 +96,8 @@ def simulate(
     D2ocError
         If the scenario cannot be flown; the text is one sentence.
     """
-    return _simulate(scenario, None if out is None else Path(out), overwrite, runtime, on_progress, None, world_of)
+    folder = None if out is None else Path(out)
+    return _simulate(scenario, folder, overwrite, runtime, on_progress, None, watch, world_of)
 
 
 def resume(
@@ -98,6 +105,7 @@ def resume(
     *,
     runtime: RuntimeChoice | Name | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
 ) -> Record:
     """Go on with a mission whose program was killed, to the record that it would have written.
 
@@ -110,6 +118,8 @@ def resume(
         otherwise it begins anew.
     on_progress : callable, optional
         Called now and then while the mission runs.
+    watch : callable, optional
+        Hears every tick from where the flight goes on; see `Watch`.
 
     Returns
     -------
@@ -128,7 +138,7 @@ def resume(
     mark = read_mark(folder)
     scenario = load_scenario(str(folder / "scenario.toml"))
     flown_by = cast(Name, runtime_of(folder))
-    return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark)
+    return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark, watch)
 
 
 def _simulate(
@@ -138,29 +148,26 @@ def _simulate(
     runtime: RuntimeChoice | Name,
     on_progress: Callable[[Progress], None] | None,
     mark: tuple[int, int, bytes] | None,
+    watch: Watch | None = None,
     world_of: Callable[[TeamSetup], World] | None = None,
 ) -> Record:
     began = time.perf_counter()
-    density, field = build_density(scenario.density, scenario.field)
     if scenario.spray is not None:
-        farm = farm_mission(scenario, density, field, team_kinds(scenario))
-        return _fly_farm(scenario, field, farm, folder, overwrite, on_progress, began)
-    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
-    kinds = team_kinds(scenario)
-    setup = team_setup(scenario, field, samples, kinds)
-    header = record_header(scenario, field, samples, setup)
+        return _fly_farm(scenario, folder, overwrite, on_progress, watch, began)
+    _, samples, kinds, setup, header = prepare(scenario)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
     world = build_world(scenario, setup, vehicles) if world_of is None else world_of(setup)
-    name, team = build_runtime(scenario, setup, choice, world, memory)
+    name, team = build_runtime(scenario, setup, choice, with_crashes(scenario, setup, world), memory)
     try:
         if folder is not None and overwrite:
             remove_record(folder)
         writer = RecordWriter(
             folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name, parts_kept=parts
         )
-        mission = _Mission(team, writer, header.n_steps, on_progress)
+        on_tick = watch(header, samples.points, samples.weights) if watch is not None else None
+        mission = _Mission(team, writer, header.n_steps, on_progress, on_tick)
         complete = mission.fly(flown)
     finally:
         team.close()
@@ -173,21 +180,42 @@ def _simulate(
     return writer.finish("complete" if complete else "interrupted", timing)
 
 
+class Prepared(NamedTuple):
+    """What a mission needs before it begins, whoever flies it."""
+
+    field: Field
+    samples: SampleSet
+    kinds: list[Kind]
+    setup: TeamSetup
+    header: RecordHeader
+
+
+def prepare(scenario: Scenario) -> Prepared:
+    """Sample the density and build the team of a scenario."""
+    density, field = build_density(scenario.density, scenario.field)
+    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
+    kinds = team_kinds(scenario)
+    setup = team_setup(scenario, field, samples, kinds)
+    return Prepared(field, samples, kinds, setup, record_header(scenario, field, samples, setup))
+
+
 def _fly_farm(
     scenario: Scenario,
-    field: Field,
-    farm: FarmMission,
     folder: Path | None,
     overwrite: bool,
     on_progress: Callable[[Progress], None] | None,
+    watch: Watch | None,
     began: float,
 ) -> Record:
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
+    density, field = build_density(scenario.density, scenario.field)
+    farm = farm_mission(scenario, density, field, team_kinds(scenario))
     header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)
-    mission = _Mission(farm.runtime, writer, header.n_steps, on_progress)
+    on_tick = watch(header, farm.samples.points, farm.samples.weights) if watch is not None else None
+    mission = _Mission(farm.runtime, writer, header.n_steps, on_progress, on_tick)
     complete = mission.fly()
     timing = {
         "wall_time_s": time.perf_counter() - began,
@@ -207,11 +235,13 @@ class _Mission:
         writer: RecordWriter,
         n_steps: int,
         on_progress: Callable[[Progress], None] | None,
+        on_tick: Callable[[Tick], None] | None,
     ) -> None:
         self.runtime = runtime
         self.writer = writer
         self.n_steps = n_steps
         self.on_progress = on_progress
+        self.on_tick = on_tick
         self.compute_time_s = 0.0
         self.agent_steps = 0
         self._reported = -np.inf
@@ -219,7 +249,7 @@ class _Mission:
     def fly(self, k: int = 0) -> bool:
         """Fly from step k until time or work is over; returns False when Ctrl-C stopped it."""
         if k == 0:
-            self.writer.append(start_tick(self.runtime))
+            self._keep(start_tick(self.runtime))
         if self.on_progress is not None:
             self.on_progress(Progress(k, self.n_steps, 1.0, planning=True))
         marked = time.monotonic()
@@ -229,7 +259,7 @@ class _Mission:
                 self.runtime.step(k)
                 self.compute_time_s += time.perf_counter() - began
                 self.agent_steps += int(self.runtime.team.active.sum())
-                self.writer.append(tick_after(self.runtime, k))
+                self._keep(tick_after(self.runtime, k))
                 k += 1
                 self._report(k)
                 if time.monotonic() - marked >= MARK_INTERVAL_S:
@@ -239,6 +269,11 @@ class _Mission:
             return False
         self._report(k, last=True)
         return True
+
+    def _keep(self, tick: Tick) -> None:
+        self.writer.append(tick)
+        if self.on_tick is not None:
+            self.on_tick(tick)
 
     def _mark(self, k: int) -> None:
         """Keep what is needed to go on from here."""
@@ -344,7 +379,7 @@ def tick_after(runtime: Runtime, k: int) -> Tick:
 
 def _telemetry(runtime: Runtime) -> Mapping[str, Floats]:
     """What the world keeps besides, and what a spraying mission keeps."""
-    own = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
+    own: Mapping[str, Floats] = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
     return {**runtime.world.telemetry(), **own}
 
 

@@ -17,10 +17,9 @@ import numpy as np
 from d2oc.bus.from_scenario import radio_model
 from d2oc.bus.radio import Radio
 from d2oc.columns import Columns
-from d2oc.density import build_density, sample_density
 from d2oc.errors import BusError, RecordError, RuntimeUnavailableError
 from d2oc.ledger import quantum_of
-from d2oc.mission import Progress, record_header, simulate, start_tick, team_setup, tick_after
+from d2oc.mission import Progress, prepare, simulate, start_tick, tick_after
 from d2oc.record import Record, RecordHeader, RecordWriter, Status, load_record, remove_record, write_record
 from d2oc.runtime.agents import AgentsRuntime, LocalHost, agent_setups, ground_of_team
 from d2oc.runtime.choice import require_fit
@@ -28,7 +27,6 @@ from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup
 from d2oc.runtime.network import MessageBus, NetworkRadio, Patience
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
-from d2oc.team import SAMPLING_STREAM, random_stream, team_kinds
 
 WARM_UP_STEPS = 2
 """A flight so short compiles all that a flight needs, before anybody waits for this agent."""
@@ -150,10 +148,13 @@ def _prepared(scenario: Scenario) -> tuple[TeamSetup, RecordHeader]:
             f'{scenario.name}: world.kind = "{scenario.world.kind}" has one world for all, '
             'but agents in processes of their own each move their own vehicle; it must be "ideal"'
         )
-    density, field = build_density(scenario.density, scenario.field)
-    samples = sample_density(density, field, scenario.sampling, random_stream(scenario, SAMPLING_STREAM))
-    setup = team_setup(scenario, field, samples, team_kinds(scenario))
-    return setup, record_header(scenario, field, samples, setup)
+    if scenario.spray is not None:
+        raise RuntimeUnavailableError(
+            f"{scenario.name}: a spraying mission ([spray]) is planned for the whole team; "
+            "agents in processes of their own do not fly it yet"
+        )
+    prepared = prepare(scenario)
+    return prepared.setup, prepared.header
 
 
 def _warm_up(scenario: Scenario) -> None:

@@ -54,7 +54,7 @@ EVENT_CODES = {
     DRIFTED: "drifted: the agent was not where it should have been, so it braked from where it was",
     UNHEARD: "unheard: a message of another agent was lost, so it flew on along the way proven before",
 }
-"""What may happen to an agent in a step; after the first two it flew on along the way proven before, to rest."""
+"""What may happen to an agent in a step; but for the third it flew on along the way proven before, to rest."""
 
 Status = Literal["running", "complete", "interrupted"]
 

@@ -11,12 +11,15 @@ import numpy as np
 from d2oc.airframes.airframe import Airframe, load_preset
 from d2oc.arrays import Floats
 from d2oc.errors import ScenarioError
+from d2oc.bus.from_scenario import first_ticks
 from d2oc.runtime.inline import TeamSetup
 from d2oc.scenario.schema import Scenario, TerrainTable, VehicleTable, WindTable
 from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream, team_kinds
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world import World
 from d2oc.world.bullet import BulletSetup, BulletWorld
+from d2oc.world.failing import FailingWorld
+from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.terrain import Hill, Terrain, hilly_ground, level_ground
 from d2oc.world.watched import WatchedWorld
@@ -114,6 +117,16 @@ def watched_world(scenario: Scenario, speed: float) -> Iterator[Callable[[TeamSe
     finally:
         for window in windows:
             window.close()
+
+
+def with_crashes(scenario: Scenario, team: TeamSetup, world: World | None) -> World | None:
+    """The world in which those crash that a scenario lets crash; `world` itself if there are none."""
+    crashes = [fault for fault in scenario.faults if fault.what == "crash"]
+    if not crashes:
+        return world
+    if world is None:
+        world = IdealWorld(motion_arrays(team.models), team.kind)
+    return FailingWorld(world, first_ticks(crashes, scenario.mission.time_step_s, len(team.kind)))
 
 
 def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletSetup:

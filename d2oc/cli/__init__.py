@@ -2,9 +2,9 @@
 
 # Each adds its commands, in the order in which `d2oc --help` lists them.
 # isort: off
-from d2oc.cli import run, pictures, scenarios, compare, network, bench
+from d2oc.cli import run, new, field, pictures, scenarios, compare, sweep, network, fly, export, bench  # noqa: F401
 
 # isort: on
 from d2oc.cli.program import app, main
 
-__all__ = ["app", "bench", "compare", "main", "network", "pictures", "run", "scenarios"]
+__all__ = ["app", "main"]

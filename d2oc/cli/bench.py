@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -155,6 +156,7 @@ def bench_world(
         print_json({"rows": [row.as_dict() for row in rows]})
 
 
+<<<<<<< HEAD
 @bench_app.command("flown")
 def bench_flown(
     scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")] = "six_drones",
@@ -213,3 +215,22 @@ def bench_payload(
             f"{row['effort_n2_m2']:.1f} +- {row['effort_sd_n2_m2']:.1f} N^2 m^2, largest spectral radius "
             f"{row['largest_spectral_radius']:.4f}"
         )
+=======
+@bench_app.command("farm")
+def bench_farm(
+    made: Annotated[int, typer.Option(help="Made fields.", min=0)] = 10,
+    fields: Annotated[str, typer.Option(help="Names, separated by commas, instead of all.")] = "",
+    seeds: Annotated[int, typer.Option(help="Flights of each method on each field.", min=1)] = 5,
+    wind: Annotated[float, typer.Option(help="Mean wind. [m/s]", min=0.0)] = 3.0,
+    data: Annotated[Path, typer.Option(help="Folder with the counted fields.")] = Path("../shared/data"),
+    out: Annotated[Path, typer.Option(help="Folder that keeps every finished flight.")] = Path("runs/bench-farm"),
+    as_json: AsJson = False,
+) -> None:
+    """Spraying methods on counted and made fields: at equal efficacy, and with the litres that d2oc sprayed."""
+    from d2oc.benchmarks.farm import field_names, line, measure
+
+    names = [name.strip() for name in fields.split(",") if name.strip()] or field_names(made, data)
+    rows = measure(names, seeds, wind, data, out, on_row=None if as_json else lambda row: print(line(row), flush=True))
+    if as_json:
+        print_json({"rows": rows})
+>>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab

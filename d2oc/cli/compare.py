@@ -19,11 +19,15 @@ def compare_methods(
     scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")],
     methods: Annotated[
         str,
-        typer.Option(help="Names, separated by commas; an unknown name lists them all."),
-    ] = "mission-plan,d2oc-cells,d2oc,official,lawnmower,smc,hedac",
+        typer.Option(help="Names, separated by commas; an unknown name lists them all; default: the usual ones."),
+    ] = "",
     seeds: Annotated[
         int, typer.Option(help="Seeds flown by each method: the scenario's and those after it.", min=1)
     ] = 3,
+    equal_litres: Annotated[
+        bool,
+        typer.Option("--equal-litres", help="Spraying: the others have as much liquid as the first method sprayed."),
+    ] = False,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all methods; repeatable.")
     ] = None,
@@ -48,7 +52,8 @@ def compare_methods(
         with comparison_progress(silent=as_json) as on_progress:
             comparison = compare(
                 scenario, names, seeds, folder,
-                changes=changes or (), w2_level_m=w2_level, resume=resume, on_progress=on_progress,
+                equal_litres=equal_litres, changes=changes or (), w2_level_m=w2_level, resume=resume,
+                on_progress=on_progress,
             )  # fmt: skip
     except KeyboardInterrupt:
         say(f"interrupted; finished flights are kept in {folder}: the same command with --resume goes on")
@@ -58,7 +63,7 @@ def compare_methods(
     write_csv(comparison, folder / "comparison.csv")
     if csv is not None:
         write_csv(comparison, csv)
-    picture = _draw_comparison(content, folder)
+    picture = "none: the table has it all" if comparison.sprays else _draw_comparison(content, folder)
     if as_json:
         print_json(content)
     else:

@@ -98,3 +98,18 @@ def count_progress(name: str, *, silent: bool) -> Iterator[Callable[[int, int], 
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def sweep_progress(*, silent: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Progress bar over all settings, on standard error."""
+    if silent:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("settings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("settings", total=None)
+        yield lambda progress: bar.update(task, completed=progress.done, total=progress.n_settings)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from d2oc.cli.live import live_view
 from d2oc.cli.printing import AsJson, as_file_name, print_json, say
 from d2oc.cli.program import INTERRUPTED, app
 from d2oc.cli.progress import mission_progress
@@ -53,10 +54,19 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="Go on with the mission of a run folder whose program was killed."),
     ] = None,
+<<<<<<< HEAD
     gui: Annotated[
         bool, typer.Option("--gui", help="Watch the bullet world in PyBullet's window; closing it ends the mission.")
     ] = False,
     gui_speed: Annotated[float, typer.Option(help="How many times real time is watched.", min=0.1)] = 5.0,
+=======
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Serve a page, to this machine only, that follows the mission; prints its address."
+        ),
+    ] = False,
+>>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,17 +82,24 @@ def run(
         if scenario is not None or seed is not None or out is not None or changes or overwrite or gui:
             raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them, nor --gui")
         folder = resume
-        with mission_progress(folder.name, silent=quiet or as_json) as on_progress:
-            record = fly_on(folder, runtime=None if choice == RuntimeChoice() else choice, on_progress=on_progress)
+        flown_by = None if choice == RuntimeChoice() else choice
+        with mission_progress(folder.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
+            record = fly_on(folder, runtime=flown_by, on_progress=on_progress, watch=watch)
     elif scenario is None:
         raise typer.BadParameter("give a scenario, or --resume RUN; `d2oc scenarios` lists those that come along")
     else:
         loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
         folder = out or _run_folder(loaded)
+<<<<<<< HEAD
         watched = watched_world(loaded, gui_speed) if gui else nullcontext()
         with watched as world_of, mission_progress(loaded.name, silent=quiet or as_json) as on_progress:
             record = simulate(
                 loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress, world_of=world_of
+=======
+        with mission_progress(loaded.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
+            record = simulate(
+                loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress, watch=watch
+>>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
             )
     summary = summarise_into(folder, record)
     picture = _draw(record, folder, summary)

@@ -18,6 +18,29 @@ ROWS = (
     ("message_bytes", "bytes on air", "B"),
 )
 
+FARM_ROWS = (
+    ("litres", "liquid sprayed", "L"),
+    ("saved_percent", "saved against uniform spraying", "percent"),
+    ("missed_percent", "missed infestation", "percent"),
+    ("survivors_percent", "survivors", "percent"),
+    ("underdosed_m2", "under-dosed", "m2"),
+    ("overdosed_m2", "over-dosed", "m2"),
+    ("cv_percent", "CV over what needs it", "percent"),
+    ("off_target_litres", "off target", "L"),
+    ("buffer_litres", "in zones and buffers", "L"),
+    ("treated_ha", "treated", "ha"),
+    ("hectares_per_hour", "treated per hour", "ha/h"),
+    ("makespan_s", "makespan", "s"),
+    ("energy_kwh", "energy", "kWh"),
+    ("sorties", "sorties", ""),
+    ("refills", "refills and swaps", ""),
+    ("idle_percent", "idle", "percent"),
+    ("workload_gini", "workload Gini", ""),
+    ("min_separation_m", "smallest separation on the mission", "m"),
+    ("path_length_m", "path flown, whole team", "m"),
+)
+"""The same of a spraying mission."""
+
 
 def show_summary(summary: dict[str, Any]) -> None:
     """Table of a summary."""
@@ -31,8 +54,8 @@ def show_summary(summary: dict[str, Any]) -> None:
     table.add_row("agents, steps", f"{summary['n_agents']}, {summary['n_steps']}", "")
     removed = summary["n_samples_removed"]
     table.add_row("samples", f"{summary['n_samples']:,}", f"{removed:,} outside the field removed" if removed else "")
-    for key, label, unit in ROWS:
-        table.add_row(label, _number(summary, key, unit), unit)
+    for key, label, unit in FARM_ROWS if "litres" in summary else ROWS:
+        table.add_row(label, _number(summary, key, unit), "%" if unit == "percent" else unit)
     for lost in summary.get("lost_agents", ()):
         table.add_row("LOST", f"agent {lost['agent']}", f"at {lost['time_s']:.1f} s: {lost['reason']}")
     timing = summary["timing"]

@@ -12,18 +12,19 @@ import json
 import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from d2oc import __version__
-from d2oc.compare.methods import METHODS, method_named, overrides_of
+from d2oc.compare.methods import Method, default_methods, method_named, methods_of, overrides_of
 from d2oc.errors import RecordError, ScenarioError
-from d2oc.metrics import time_to_w2, w2_at_share
+from d2oc.metrics import gini, min_separation, path_lengths, remaining_weight, time_to_w2, w2_at_share
 from d2oc.mission import Progress, simulate
 from d2oc.record import Record
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
+from d2oc.sprayed import litres_by_drone, sprayed
 
 FORMAT_VERSION = 1
 LEVEL_SHARE = 0.05
@@ -37,6 +38,13 @@ MEASURES = (
     "top_speed_m_s", "compute_time_per_agent_step_us", "memory_mib",
 )  # fmt: skip
 """What is measured of every flight, and averaged over the seeds."""
+
+SPRAY_MEASURES = (
+    "litres", "saved_percent", "missed_percent", "underdosed_m2", "overdosed_m2", "cv_percent", "off_target_litres",
+    "buffer_litres", "survivors_percent", "hectares_per_hour", "makespan_s", "energy_kwh", "refills", "idle_percent",
+    "workload_gini", "min_separation_m", "path_length_m", "remaining_weight",
+)  # fmt: skip
+"""The same of a spraying mission."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,8 @@ class Comparison:
     """A row for each method: mean (plain key) and sample standard deviation (`_std`) over the seeds."""
     flights: tuple[Mapping[str, Any], ...]
     """The measures of every flight."""
+    sprays: bool = False
+    """Whether these are spraying missions, which have measures of their own."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -86,6 +96,7 @@ class Comparison:
             "seeds": list(self.seeds),
             "spread": "sample standard deviation over the seeds",
             "w2_level_m": self.w2_level_m,
+            "sprays": self.sprays,
             "notes": list(self.notes),
             "methods": [dict(row) for row in self.methods],
             "flights": [dict(row) for row in self.flights],
@@ -98,6 +109,7 @@ def compare(
     n_seeds: int,
     out: Path,
     *,
+    equal_litres: bool = False,
     changes: Sequence[str] = (),
     w2_level_m: float | None = None,
     resume: bool = False,
@@ -110,11 +122,13 @@ def compare(
     name_or_path : str
         Shipped scenario, or path of a TOML file.
     methods : sequence of str
-        Names from `METHODS`.
+        Names from `METHODS` (`SPRAY_METHODS` of a spraying mission); none: the usual ones.
     n_seeds : int
         Seeds flown by each: the scenario's, and the numbers after it.
     out : Path
         Folder that keeps every finished flight.
+    equal_litres : bool
+        Of spraying missions: all but the first method have as much liquid as that sprayed with the same seed.
     changes : sequence of str
         `key=value`, for all methods alike.
     w2_level_m : float, optional
@@ -135,13 +149,16 @@ def compare(
     KeyboardInterrupt
         After Ctrl-C; what was finished is kept.
     """
-    notes, changes = _changes_for_seeds(name_or_path, changes, n_seeds)
+    notes, changes = changes_for_seeds(name_or_path, changes, n_seeds)
+    base = load_scenario(name_or_path, overrides=changes)
+    methods = methods or default_methods(base)
     flights = list(_flights(name_or_path, methods, n_seeds, changes))
     level = w2_level_m or _default_level(flights[0].scenario)
     folder = _folder(out, resume)
-    kept = []
+    kept: list[dict[str, Any]] = []
     warm: set[str] = set()
-    for i, flight in enumerate(flights):
+    for i, planned in enumerate(flights):
+        flight = _with_litres_of(kept, planned, methods[0]) if equal_litres else planned
         row = _kept(folder, flight, level)
         if row is None:
             if flight.method not in warm:
@@ -157,15 +174,21 @@ def compare(
         seeds=tuple(sorted({flight.seed for flight in flights})),
         w2_level_m=level,
         notes=notes,
-        methods=tuple(_row(name, [row for row in kept if row["method"] == name]) for name in dict.fromkeys(methods)),
+        methods=tuple(
+            _row(name, methods_of(base)[name], [row for row in kept if row["method"] == name], measures_of(base))
+            for name in dict.fromkeys(methods)
+        ),
         flights=tuple(kept),
+        sprays=base.spray is not None,
     )
 
 
-def _changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple[tuple[str, ...], Sequence[str]]:
+def changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple[tuple[str, ...], Sequence[str]]:
     """Where nothing depends on the seed, draw the starts; says so."""
     scenario = load_scenario(name, overrides=changes)
     fixed = scenario.team.start_m is not None or scenario.team.start == "line"
+    if scenario.spray is not None:
+        return (), changes  # drones start at their stations; wind and receivers are drawn from the seed
     if n_seeds == 1 or not fixed or scenario.sampling.method == "random":
         return (), changes
     if scenario.team.start_m is not None or any(text.startswith("team.start=") for text in changes):
@@ -178,10 +201,25 @@ def _changes_for_seeds(name: str, changes: Sequence[str], n_seeds: int) -> tuple
     ]
 
 
+def measures_of(scenario: Scenario) -> tuple[str, ...]:
+    """Keys of what is measured of its flights."""
+    return MEASURES if scenario.spray is None else SPRAY_MEASURES
+
+
+def _with_litres_of(kept: Sequence[Mapping[str, Any]], flight: Flight, first: str) -> Flight:
+    """The flight with as much liquid as the first method sprayed with its seed."""
+    spray = flight.scenario.spray
+    if spray is None or flight.method == first:
+        return flight
+    litres = next(row["litres"] for row in kept if row["method"] == first and row["seed"] == flight.seed)
+    limited = spray.model_copy(update={"budget_l": float(litres)})
+    return replace(flight, scenario=flight.scenario.model_copy(update={"spray": limited}))
+
+
 def _flights(name: str, methods: Sequence[str], n_seeds: int, changes: Sequence[str]) -> Iterator[Flight]:
     base = load_scenario(name, overrides=changes)
     for method in dict.fromkeys(methods):
-        overrides = [*changes, *overrides_of(method_named(method), base)]
+        overrides = [*changes, *overrides_of(method_named(method, methods_of(base)), base)]
         for seed in range(base.seed, base.seed + n_seeds):
             try:
                 yield Flight(method, seed, load_scenario(name, overrides=overrides, seed=seed))
@@ -232,6 +270,8 @@ def measures(record: Record, w2_level_m: float) -> dict[str, Any]:
     measures : dict
         The keys of `MEASURES`, the starts, and the digest of the record.
     """
+    if record.cells:
+        return spray_measures(record)
     summary = record.summary()
     timing = record.provenance.get("timing", {})
     found = {
@@ -248,15 +288,32 @@ def measures(record: Record, w2_level_m: float) -> dict[str, Any]:
     }
 
 
-def _row(name: str, flights: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def spray_measures(record: Record) -> dict[str, Any]:
+    """The same of a spraying mission; W2 is not among them, and it would take longer than the flight."""
+    found = {
+        **sprayed(record),
+        "workload_gini": gini(litres_by_drone(record)),
+        "min_separation_m": min_separation(record),
+        "path_length_m": float(path_lengths(record).sum()),
+        "remaining_weight": remaining_weight(record),
+    }
+    return {
+        **{key: found[key] for key in SPRAY_MEASURES},
+        "litres_by_drone": litres_by_drone(record).tolist(),
+        "record_digest": record.digest(),
+    }
+
+
+def _row(name: str, method: Method, flights: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, Any]:
     """Mean and spread of one method."""
-    method = METHODS[name]
-    row: dict[str, Any] = {"name": name, "title": method.title, "knows": method.knows, "n_seeds": len(flights)}
-    for key in MEASURES:
+    row: dict[str, Any] = {"name": name, "method": name}
+    row |= {"title": method.title, "knows": method.knows, "n_seeds": len(flights)}
+    for key in keys:
         values = [flight[key] for flight in flights if flight[key] is not None]
         row[key] = statistics.fmean(values) if values else None
         row[f"{key}_std"] = statistics.stdev(values) if len(values) > 1 else None
-    row["n_reached_w2"] = sum(flight["time_to_w2_s"] is not None for flight in flights)
+    if "time_to_w2_s" in keys:
+        row["n_reached_w2"] = sum(flight["time_to_w2_s"] is not None for flight in flights)
     return row
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from d2oc.errors import ScenarioError
@@ -57,7 +57,29 @@ METHODS: dict[str, Method] = {
 """The methods by name; a new one is one line."""
 
 
-def method_named(name: str) -> Method:
+SPRAY_METHODS: dict[str, Method] = {
+    "d2oc": Method("dose owed, divided and routed", "everything sprayed so far", ("spray.method=d2oc",)),
+    "prescription": Method("lawnmower, on and off over the patches", "the dose map", ("spray.method=prescription",)),
+    "uniform": Method("lawnmower, one rate everywhere", "the field", ("spray.method=uniform",)),
+    "smc": Method("spectral multiscale coverage, nozzles by the dose owed", FULL, ("spray.method=smc",)),
+    "hedac": Method("heat equation driven area coverage, nozzles by the dose owed", FULL, ("spray.method=hedac",)),
+}
+"""The methods of a spraying mission: same machines, stations and rules."""
+
+DEFAULT_METHODS = ("mission-plan", "d2oc-cells", "d2oc", "official", "lawnmower", "smc", "hedac")
+
+
+def methods_of(scenario: Scenario) -> dict[str, Method]:
+    """The methods that can fly a scenario."""
+    return METHODS if scenario.spray is None else SPRAY_METHODS
+
+
+def default_methods(scenario: Scenario) -> tuple[str, ...]:
+    """What is compared if nothing is said."""
+    return DEFAULT_METHODS if scenario.spray is None else tuple(SPRAY_METHODS)
+
+
+def method_named(name: str, methods: Mapping[str, Method] = METHODS) -> Method:
     """A method by name.
 
     Raises
@@ -65,11 +87,11 @@ def method_named(name: str) -> Method:
     ScenarioError
         If there is none; lists the known ones.
     """
-    if name in METHODS:
-        return METHODS[name]
-    close = difflib.get_close_matches(name, METHODS, 1)
+    if name in methods:
+        return methods[name]
+    close = difflib.get_close_matches(name, methods, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise ScenarioError(f"--methods {name}: must be one of {', '.join(METHODS)}{hint}")
+    raise ScenarioError(f"--methods {name}: must be one of {', '.join(methods)}{hint}")
 
 
 def overrides_of(method: Method, scenario: Scenario) -> Sequence[str]:

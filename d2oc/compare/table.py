@@ -26,6 +26,26 @@ ROWS = (
     ("memory_mib", "memory [MiB]", 1.0),
 )
 """Key, label and factor of each line."""
+SPRAY_ROWS = (
+    ("litres", "liquid sprayed [L]", 1.0),
+    ("saved_percent", "saved against uniform [%]", 1.0),
+    ("missed_percent", "missed infestation [%]", 1.0),
+    ("underdosed_m2", "under-dosed [m2]", 1.0),
+    ("overdosed_m2", "over-dosed [m2]", 1.0),
+    ("cv_percent", "CV over what needs it [%]", 1.0),
+    ("off_target_litres", "off target [L]", 1.0),
+    ("buffer_litres", "in zones and buffers [L]", 1.0),
+    ("survivors_percent", "survivors [%]", 1.0),
+    ("hectares_per_hour", "treated [ha/h]", 1.0),
+    ("makespan_s", "makespan [s]", 1.0),
+    ("energy_kwh", "energy [kWh]", 1.0),
+    ("refills", "refills and swaps", 1.0),
+    ("idle_percent", "idle [%]", 1.0),
+    ("workload_gini", "workload Gini", 1.0),
+    ("min_separation_m", "smallest separation [m]", 1.0),
+    ("path_length_m", "path flown, whole team [m]", 1.0),
+)
+"""The same of spraying missions."""
 LABEL_WIDTH = 34
 CELL_WIDTH = 19
 """Characters of a column, its frame included."""
@@ -55,7 +75,7 @@ def show_comparison(content: dict[str, Any]) -> None:
         table.add_column("metric", width=LABEL_WIDTH - 4)
         for row in rows:
             table.add_column(row["name"], justify="right", width=CELL_WIDTH - 3)
-        for key, label, factor in ROWS:
+        for key, label, factor in SPRAY_ROWS if content.get("sprays") else ROWS:
             table.add_row(escape(label.format(**content)), *(_mean_and_spread(row, key, factor) for row in rows))
         console.print(table)
         title = None

@@ -13,7 +13,7 @@ from d2oc.errors import MapFileError
 from d2oc.geo.frame import LocalFrame, transform
 from d2oc.geo.vector import Layer, read_layer, to_lon_lat
 
-__all__ = ["NamedRing", "Outline", "polygons_in", "read_boundary", "read_zones"]
+__all__ = ["NamedRing", "Outline", "read_boundary", "read_zones", "repaired_shapes", "simple_polygons"]
 
 LARGEST_EXTENT_M = 100_000.0
 """No field is wider. [m]"""
@@ -97,7 +97,7 @@ def read_boundary(file: Path, frame: LocalFrame | None = None, part: int | None 
     layer = read_layer(file)
     import shapely
 
-    shapes, notes = polygons_in(layer)
+    shapes, notes = _polygons_in(layer)
     frame = frame or _frame_around(layer, shapes)
     local = _local(layer, shapes, frame)
     parts, more = _parts(file, shapely.set_precision(shapely.union_all(local), GRAIN_M))
@@ -141,7 +141,7 @@ def read_zones(
     layer = read_layer(file)
     import shapely
 
-    repaired, notes = _repaired(layer)
+    repaired, notes = repaired_shapes(layer)
     if buffer_m == 0 and layer.kinds() != {"polygons"}:
         others = " and ".join(sorted(layer.kinds() - {"polygons"}))
         raise MapFileError(f"{file}: holds {others}, which are zones only with a buffer: give one in metres")
@@ -164,16 +164,17 @@ def read_zones(
     return tuple(zones), (*layer.notes, *notes, *remarks)
 
 
-def polygons_in(layer: Layer) -> tuple[Any, tuple[str, ...]]:
+def _polygons_in(layer: Layer) -> tuple[Any, tuple[str, ...]]:
     """Polygons of a layer in its own coordinates, rings that cross themselves repaired, and sentences on that."""
     kinds = layer.kinds()
     if kinds != {"polygons"}:
         held = " and ".join(sorted(kinds)) or "shapes of another kind"
         raise MapFileError(f"{layer.file}: holds {held}; a boundary is one polygon, so save that alone in a file")
-    return _repaired(layer)
+    return repaired_shapes(layer)
 
 
-def _repaired(layer: Layer) -> tuple[Any, tuple[str, ...]]:
+def repaired_shapes(layer: Layer) -> tuple[Any, tuple[str, ...]]:
+    """Shapes of a layer in its own coordinates, rings that cross themselves repaired, and sentences on that."""
     import shapely
 
     shapes = layer.shapes.copy()
@@ -214,7 +215,8 @@ def _frame_around(layer: Layer, shapes: Any) -> LocalFrame:
             f"{layer.file}: its longitudes go from {corners[0, 0]:g} to {corners[1, 0]:g}: a field across the 180th "
             "meridian cannot be read; shift it or split it there"
         )
-    centre = shapely.centroid(shapely.multipolygons([part for shape in shapes for part in _polygons(shape)]))
+    parts = [part for shape in shapes for part in _polygons(shape)]
+    centre = shapely.centroid(shapely.multipolygons(parts)) if parts else shapely.Point()
     if shapely.is_empty(centre) or not np.isfinite(shapely.get_coordinates(centre)).all():
         raise MapFileError(f"{layer.file}: its polygons have no area")
     place = to_lon_lat(layer.file, shapely.get_coordinates(centre), layer.crs)[0]
@@ -235,6 +237,20 @@ def _local(layer: Layer, shapes: Any, frame: LocalFrame) -> Any:
     wrong = ~shapely.is_valid(local)
     local[wrong] = shapely.make_valid(local[wrong])
     return local
+
+
+def simple_polygons(layer: Layer, shapes: Any, frame: LocalFrame) -> list[Any]:
+    """All polygons of shapes in local metres; never none.
+
+    Raises
+    ------
+    MapFileError
+        If they have no area.
+    """
+    parts = [part for shape in _local(layer, shapes, frame) for part in _polygons(shape) if part.area > 0]
+    if not parts:
+        raise MapFileError(f"{layer.file}: its polygons have no area")
+    return parts
 
 
 def _parts(file: Path, shape: Any) -> tuple[list[Any], tuple[str, ...]]:

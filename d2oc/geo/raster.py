@@ -25,6 +25,8 @@ __all__ = ["MapGrid", "RasterInfo", "frame_of_raster", "outline_of_raster", "ras
 MOST_PIXELS = 600_000_000
 LARGEST_BLOCK = 512_000_000
 """What is unpacked at once, whatever is asked for. [byte]"""
+CACHE_MB = 600
+"""Unpacked blocks that are kept, one of the largest size at least, since stripes are not cut at the edges of blocks."""
 STRIPE = 16_000_000
 """Pixels read at once."""
 MOST_CELLS = 25_000_000
@@ -178,7 +180,7 @@ def _opened(file: Path) -> Iterator[Any]:
     options = {
         **OFFLINE,
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-        "GDAL_CACHEMAX": 256,
+        "GDAL_CACHEMAX": CACHE_MB,
         "GTIFF_POINT_GEO_IGNORE": False,
     }
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # the sentence below says it
@@ -349,9 +351,7 @@ def _thinned(
     first_row, end_row, first_column, end_column = window
     n_rows, n_columns = math.ceil((end_row - first_row) / factor), math.ceil((end_column - first_column) / factor)
     means = np.empty((n_rows, n_columns), dtype=np.float32)
-    block_rows = raster.block_shapes[band - 1][0]
     stripe = max(1, STRIPE // max(1, end_column - first_column) // factor)
-    stripe = math.ceil(max(stripe, block_rows / factor))
     scale, offset = raster.scales[band - 1], raster.offsets[band - 1]
     for first in range(0, n_rows, stripe):
         top = first_row + first * factor

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,15 +91,14 @@ def read_layer(file: Path) -> Layer:
     except ImportError:
         raise MissingExtraError(f"{file}: a map file", "geo") from None
     ending = checked_file(file, VECTOR_ENDINGS)
-    pyogrio.set_gdal_config_options(OFFLINE)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _offline(pyogrio):
             warnings.simplefilter("ignore")  # what matters is checked below, in sentences
             layer, info = _only_layer(pyogrio, file)
             meta, _, wkb, values = pyogrio.raw.read(
                 file, layer=layer, force_2d=True, max_features=MOST_FEATURES + 1, datetime_as_string=True
             )
-            shapes = shapely.from_wkb(wkb, on_invalid="raise")
+            shapes = shapely.from_wkb(wkb, on_invalid="fix")  # closes rings that are open
     except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
         raise MapFileError(f"{file}: cannot be read: {_first_sentence(error)}") from None
     except (shapely.errors.GEOSException, ValueError, RuntimeError, OverflowError, UnicodeError, TypeError) as error:
@@ -108,6 +109,8 @@ def read_layer(file: Path) -> Layer:
         raise MapFileError(f"{file}: has more than {MOST_FEATURES:,} features; save only those of the field")
     columns = dict(zip(meta["fields"], values, strict=True))
     shapes, columns, notes = _without_empty(file, shapes, columns)
+    if ending in (".geojson", ".json"):
+        _require_known_crs(file, str(meta["crs"]))
     crs = checked_crs(file, "EPSG:4326" if ending == ".kml" else meta["crs"], shapes)
     _require_finite(file, shapes)
     return Layer(file, str(info["driver"]), crs, shapes, _names(columns, len(shapes)), columns, notes)
@@ -122,6 +125,17 @@ OFFLINE = {
     "OGR_SQLITE_LOAD_EXTENSIONS": "NO",
 }
 """Options of GDAL: no file is fetched and no program is loaded because a map says so."""
+
+
+@contextmanager
+def _offline(pyogrio: Any) -> Iterator[None]:
+    """Set the options while a file is read, and then back to what they were: they hold for the whole process."""
+    before = {name: pyogrio.get_gdal_config_option(name) for name in OFFLINE}
+    pyogrio.set_gdal_config_options(OFFLINE)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
 
 
 def _only_layer(pyogrio: Any, file: Path) -> tuple[str, dict[str, Any]]:
@@ -157,6 +171,17 @@ def _without_empty(file: Path, shapes: Any, columns: dict[str, Any]) -> tuple[An
     return shapes[some], {name: values[some] for name, values in columns.items()}, notes
 
 
+def _require_known_crs(file: Path, read: str) -> None:
+    """Refuse a GeoJSON file whose declared system the library did not know, and passed over in silence."""
+    with file.open("rb") as stream:
+        head = stream.read(4096)
+        stream.seek(max(0, file.stat().st_size - 4096))
+        tail = stream.read()
+    declared = re.search(rb'"crs"[^}]*?EPSG:+([0-9.]*:)?([0-9]+)', head + tail)
+    if declared is not None and read.startswith("EPSG:") and read != f"EPSG:{declared[2].decode()}":
+        raise MapFileError(f"{file}: declares EPSG:{declared[2].decode()[:12]}, which is no known coordinate system")
+
+
 def _names(columns: dict[str, Any], n: int) -> list[str]:
     by_lower = {str(name).lower(): values for name, values in columns.items()}
     for name in NAME_COLUMNS:
@@ -188,7 +213,9 @@ def checked_crs(file: Path, declared: str | None, shapes: Any = None) -> str:
     """
     try:
         from pyproj import CRS
-        from pyproj.exceptions import CRSError
+        from pyproj.exceptions import CRSError, ProjError
+
+        from d2oc.geo.frame import transform
     except ImportError:
         raise MissingExtraError(f"{file}: a map file", "geo") from None
     if not declared:
@@ -211,7 +238,12 @@ def checked_crs(file: Path, declared: str | None, shapes: Any = None) -> str:
     if shapes is not None and crs.is_geographic:
         _require_degrees(file, crs.name, shapes)
     number = crs.to_epsg()
-    return f"EPSG:{number}" if number else str(crs.to_wkt())
+    name = f"EPSG:{number}" if number else str(crs.to_wkt())
+    try:
+        transform([[0.0, 0.0]], name, "EPSG:4326")
+    except ProjError:
+        raise MapFileError(f"{file}: from its coordinate system '{crs.name}' no way leads to places on Earth") from None
+    return name
 
 
 class _Text(Exception):

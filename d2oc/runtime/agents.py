@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from d2oc.agent import AgentSetup, Ground, ground_of
-from d2oc.arrays import Flags, Floats, Ints
+from d2oc.arrays import Flags, Floats, Ints, Longs
+from d2oc.bus.from_scenario import NEVER
 from d2oc.bus.radio import Delivery, RadioMemory
 from d2oc.control.controller import ClosedFormLaw
 from d2oc.control.d2oc import Law, Team
@@ -23,7 +24,7 @@ from d2oc.memory import packed, unpacked
 from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
 from d2oc.runtime.shard import Inboxes, Outcomes, Shard, outcomes_from
 from d2oc.vehicles.motion import Motion, motion_arrays
-from d2oc.world import World
+from d2oc.world import Remembering, World, remembered_by
 from d2oc.world.ideal import IdealWorld
 
 
@@ -100,6 +101,8 @@ class AgentsRuntime:
         What moves vehicles; default: their model equations.
     memory : bytes, optional
         What `snapshot` gave; the flight goes on from there instead of beginning.
+    fix_ends : ndarray of int64, shape (L,), optional
+        Tick from which on each agent knows no more where it is; default: never.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class AgentsRuntime:
         quantum: float,
         world: World | None = None,
         memory: bytes | None = None,
+        fix_ends: Longs | None = None,
     ) -> None:
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
@@ -118,6 +122,7 @@ class AgentsRuntime:
         self._host = host
         self._radio = radio
         self._quantum = quantum
+        self._fix_ends = np.full(len(setup.kind), NEVER, np.int64) if fix_ends is None else fix_ends
         self._negligible = int(NEGLIGIBLE_WEIGHT / quantum)
         self.world: World = world or IdealWorld(self.motion, self.team.kind)
         self._events: tuple[Ints, Ints] = (np.empty(0, np.int32), np.empty(0, np.int32))
@@ -166,14 +171,16 @@ class AgentsRuntime:
 
     def snapshot(self) -> bytes | None:
         """All that the flight remembers between two steps, as plain data; None where the world cannot tell its own."""
-        if not isinstance(self.world, IdealWorld):
+        world = remembered_by(self.world)
+        if world is None:
             return None
-        return packed([self._host.snapshot(), self._radio.snapshot(), self.team.state, self._now._replace(outboxes=[])])
+        now = self._now._replace(outboxes=[])
+        return packed([self._host.snapshot(), self._radio.snapshot(), self.team.state, now, world])
 
     def _restored(self, memory: bytes) -> Outcomes:
         """What the agents gave before the step that comes next."""
         try:
-            agents, radio, state, now = unpacked(memory)
+            agents, radio, state, now, world = unpacked(memory)
             on_the_way, *rest = radio
             self._radio.restore(RadioMemory([Delivery(*delivery) for delivery in on_the_way], *rest))
         except (ValueError, TypeError) as error:
@@ -181,6 +188,8 @@ class AgentsRuntime:
         self.team.state[:] = state
         locate_all(self.team, self.motion)
         self._host.restore(agents)
+        if isinstance(self.world, Remembering):
+            self.world.remember(world)
         return outcomes_from(now)
 
     def _step_agents(self, tick: int) -> Outcomes:
@@ -193,7 +202,7 @@ class AgentsRuntime:
 
     def _fix(self, tick: int) -> Flags:
         """Who knows where it is."""
-        return np.ones(len(self.team.kind), np.bool_)
+        return np.asarray(tick < self._fix_ends)
 
 
 def ground_of_team(setup: TeamSetup) -> Ground:

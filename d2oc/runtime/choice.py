@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from d2oc.arrays import Floats, Ints
-from d2oc.bus.from_scenario import radio_model
+from d2oc.bus.from_scenario import gps_ends, radio_model
 from d2oc.bus.perfect import PerfectBus
 from d2oc.bus.radio import Radio
 from d2oc.control.baselines import BASELINES
@@ -111,10 +111,10 @@ def build_runtime(
     """
     name = _chosen(scenario, setup, choice)
     if name == "inline":
-        if not radio_model(scenario).perfect:
+        if not _without_faults(scenario):
             raise RuntimeUnavailableError(
-                f"{scenario.name}: the runtime 'inline' has a perfect radio, but [radio] asks for faults; "
-                "use the runtime 'agents' or 'ray'"
+                f"{scenario.name}: the runtime 'inline' has a perfect radio and no GPS that fails, "
+                "but [radio] or [[faults]] ask for faults; use the runtime 'agents' or 'ray'"
             )
         return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
     require_fit(scenario)
@@ -147,11 +147,16 @@ def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name
         return choice.name
     if choice.agents_per_actor is not None or choice.ray_address is not None:
         return "ray"
-    if radio_model(scenario).perfect:
+    if _without_faults(scenario):
         return "inline"
     from d2oc.runtime.ray_actors import installed
 
     return "ray" if installed() and len(setup.kind) * len(setup.weights) >= WORTH_RAY else "agents"
+
+
+def _without_faults(scenario: Scenario) -> bool:
+    """Whether every message in range arrives at once, and everybody knows where it is."""
+    return radio_model(scenario).perfect and all(fault.what == "crash" for fault in scenario.faults)
 
 
 def _agents_runtime(
@@ -174,7 +179,8 @@ def _agents_runtime(
     else:
         host = LocalHost(setups, ground)
     try:
-        return AgentsRuntime(setup, host, radio, ground.quantum, world, memory)
+        fix_ends = gps_ends(scenario, len(setups))
+        return AgentsRuntime(setup, host, radio, ground.quantum, world, memory, fix_ends)
     except BaseException:
         host.close()
         raise

@@ -83,7 +83,8 @@ class RayHost:
         self._connection = connect(address, len(self._shards), OBJECT_STORE_BYTES + 2 * n_bytes)
         self._ray = self._connection.ray
         self._lost = (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError)
-        self._actor_class = self._ray.remote(num_cpus=0, max_restarts=0)(DistantShard)
+        options = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": "SPREAD"}  # over the nodes of a cluster
+        self._actor_class = self._ray.remote(**options)(DistantShard)
         self._ground = self._ray.put(ground)
         self._actors = [self._started(shard) for shard in self._shards]
         compile_agents(setups, ground)  # while the actors start, which find it in the cache on disk

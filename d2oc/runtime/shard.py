@@ -136,6 +136,10 @@ class DistantShard:
         """Process it stands in."""
         return os.getpid()
 
+    def node(self) -> str:
+        """Process that looks after it: one a node of a cluster."""
+        return str(os.getppid())
+
     def snapshot(self) -> list[bytes]:
         """Memory of every agent; see `Agent.snapshot`."""
         return self._shard.snapshot()

@@ -16,6 +16,7 @@ from d2oc.field import Field, ring_contains
 from d2oc.scenario.schema import (
     BaselineLaw,
     ControlTable,
+    DoseTable,
     FieldTable,
     JammingTable,
     NoFlyZoneTable,
@@ -61,8 +62,10 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     too_long = list(_mission(scenario))
     yield from too_long or _memory(scenario)
     yield from _radio(scenario)
+    yield from _faults(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     yield from _baseline(scenario)
+    yield from _spraying(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
             control, vehicle = group.control or scenario.control, group.vehicle or scenario.vehicle
@@ -303,6 +306,53 @@ def _baseline(scenario: Scenario) -> Iterator[str]:
             )
 
 
+def _spraying(scenario: Scenario) -> Iterator[str]:
+    if scenario.spray is None:
+        for key in ("dose", "stations", "rules"):
+            if getattr(scenario, key):
+                yield f"{key} stands without spray: a mission with it needs the table [spray]"
+        return
+    if not scenario.stations:
+        yield "stations is missing: a spraying mission needs at least one [[stations]] with place_m"
+    if scenario.world.kind != "ideal":
+        yield f'world.kind = "{scenario.world.kind}" does not spray by dose yet: it must be "ideal" beside [spray]'
+    if scenario.radio.comm_range_m != math.inf:
+        yield (
+            f"radio.comm_range_m = {scenario.radio.comm_range_m:g} must be inf beside [spray]: "
+            "drones that do not know what the others have sprayed could exceed the label maximum [m]"
+        )
+    vehicles = [("vehicle", scenario.vehicle)]
+    vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
+    for key, vehicle in vehicles:
+        yield from _sprayer(key, vehicle)
+    yield from _dose(scenario.dose or DoseTable())
+
+
+def _sprayer(key: str, vehicle: VehicleTable) -> Iterator[str]:
+    if vehicle.model != "double-integrator":
+        yield f'{key}.model = "{vehicle.model}" does not spray: it must be "double-integrator" beside [spray]'
+    else:
+        for limit in ("max_speed_m_s", "max_acceleration_m_s2"):
+            if math.isinf(getattr(vehicle, limit)):
+                yield f"{key}.{limit} is missing: a sprayer needs it"
+    if vehicle.preset in preset_names() and not tank_capacity(vehicle.preset):
+        yield f'{key}.preset = "{vehicle.preset}" has no tank, so it cannot spray'
+
+
+def _dose(dose: DoseTable) -> Iterator[str]:
+    if dose.kind == "steps" and not dose.steps:
+        yield 'dose.steps is missing: dose.kind = "steps" needs pairs of severity and rate'
+    if dose.kind == "response" and dose.ed50_l_ha is None:
+        yield 'dose.ed50_l_ha is missing: dose.kind = "response" needs the dose that half survive [L/ha]'
+    if dose.kind == "response" and dose.tolerated is None:
+        yield 'dose.tolerated is missing: dose.kind = "response" needs the severity that may be left'
+    if dose.least_survival >= dose.untreated_survival:
+        yield f"dose.least_survival = {dose.least_survival:g} must be below untreated_survival"
+    for key in ("minimum_l_ha", "rate_l_ha"):
+        if getattr(dose, key) > dose.maximum_l_ha:
+            yield f"dose.{key} = {getattr(dose, key):g} must be at most maximum_l_ha = {dose.maximum_l_ha:g} [L/ha]"
+
+
 def _control(key: str, control: ControlTable, vehicle: VehicleTable) -> Iterator[str]:
     needed = STATES_PER_AXIS[vehicle.model]
     if control.state_weight is not None and len(control.state_weight) != needed:
@@ -341,3 +391,11 @@ def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
     capacity = tank_capacity(vehicle.preset)
     if vehicle.liquid_l > capacity:
         yield f"{key}.liquid_l = {vehicle.liquid_l:g} must be at most {capacity:g}, the tank of {vehicle.preset} [L]"
+
+
+def _faults(scenario: Scenario) -> Iterator[str]:
+    n_agents = _n_agents(scenario)
+    for i, fault in enumerate(scenario.faults):
+        beyond = [agent for agent in fault.agents if agent >= n_agents]
+        if beyond:
+            yield (f"faults[{i}].agents has {beyond[0]}, must be below {n_agents}: the agents are counted from 0")

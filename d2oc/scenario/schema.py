@@ -448,6 +448,17 @@ class RadioTable(Table):
     """Times in which the team is split."""
 
 
+class FaultTable(Table):
+    """`[[faults]]`: what fails in flight, for good."""
+
+    what: Literal["crash", "radio", "gps"]
+    """`crash`: it flies no more; `radio`: it neither sends nor hears; `gps`: it knows no place, and gives up."""
+    agents: Annotated[tuple[AgentNumber, ...], Field(min_length=1)]
+    """Numbers of the agents, counted from 0."""
+    at_s: NotNegative
+    """When. [s]"""
+
+
 class LedgerTable(Table):
     """`[ledger]`: how the team's knowledge of consumed weight is merged."""
 
@@ -580,6 +591,8 @@ class SprayTable(Table):
     """Time constant of the pumps. [s]"""
     drift_s: NotNegative = 0.45
     """Droplets are carried by the wind for so long. [s]"""
+    unseen_gust_share: Share = 0.3
+    """Share of a gust that a drone does not see by how it has to lean; the rest it flies against."""
     evaporated_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
     """Share of the liquid that never arrives."""
     cell_m: Annotated[float, Field(ge=0.2, le=20)] = 1.0
@@ -660,6 +673,8 @@ class Scenario(Table):
     """How the map is divided."""
     radio: RadioTable = RadioTable()
     """The radio."""
+    faults: tuple[FaultTable, ...] = ()
+    """What fails in flight."""
     ledger: LedgerTable = LedgerTable()
     """The merge rule."""
     world: WorldTable = WorldTable()

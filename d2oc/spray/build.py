@@ -38,6 +38,12 @@ from d2oc.world.wind import Wind, low_altitude_gusts
 ZONE_CLEARANCE_M = 2.0
 """Ways lead around no-fly zones at this distance. [m]"""
 
+STEEPEST = 1.6
+"""Largest relative change of the dose by a stray of one sigma of the footprint."""
+AIM, AIM_STRAY = 1.1, 1.25
+"""Doses are planned at the effective one times the first, and more by the second for each sigma of the footprint that
+liquid strays, which is what it changes the dose by between two passes."""
+
 
 @dataclass(frozen=True, eq=False)
 class FarmMission:
@@ -117,7 +123,7 @@ def _task(
         spray=spray,
         speed=spray.speed_m_s,
         shift=shift,
-        wanted=(1.0 + dose.effective_share) / 2.0 * ground.target,
+        wanted=dose.effective_share * (AIM + AIM_STRAY * air.stray_sigma / footprint.across) * ground.target,
         most=_most(ground, dose, air, footprint.across),
         effective_share=dose.effective_share,
         uniform_rate=dose.rate_l_ha if dose.kind == "threshold" else float(ground.target.max()),
@@ -127,9 +133,10 @@ def _task(
 def _most(ground: DoseMap, dose: DoseTable, air: Air, across: float) -> Floats:
     """What may be believed to lie on each cell, so that what does lie there is never more than the maximum.
 
-    Between two passes, where the dose changes fastest, a stray s of both changes it by the share 1.25 s / sigma.
+    Between two passes, where the dose changes fastest, a stray s of both changes it by the share 1.25 s / sigma;
+    more is allowed for, since a place may be passed over more than twice.
     """
-    room = 1.0 + 1.25 * GUST_CUT * air.stray_sigma / across
+    room = 1.0 + STEEPEST * GUST_CUT * air.stray_sigma / across
     dry = widened(ground.maximum <= 0.0, air.farthest_stray + 1.5 * ground.grid.cell, ground.grid.cell)
     if not (ground.maximum <= 0.0).any():
         dry = np.zeros_like(dry)
@@ -148,6 +155,7 @@ def _air(scenario: Scenario, spray: SprayTable, n_drones: int) -> Air:
         receiver=SatelliteReceiver(sensors.position_sigma_m, sensors.velocity_sigma_m_s, streams[1]),
         position_sigma=sensors.position_sigma_m,
         drift=spray.drift_s,
+        unseen=spray.unseen_gust_share,
         height=scenario.world.height_m,
     )
 
@@ -179,7 +187,7 @@ def _setup(
         n_steps=np.array([kinds[int(i)].n_steps for i in kind], np.int32),
         alpha=np.array([kinds[int(i)].alpha for i in kind]),
         initial_states=[
-            initial_state(kinds[int(i)].model, stations.places[drone.station])
+            initial_state(kinds[int(i)].model, stations.pad(drone.station, drone.number))
             for i, drone in zip(kind, drones, strict=True)
         ],
         comm_range=scenario.radio.comm_range_m,

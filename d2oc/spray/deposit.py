@@ -3,7 +3,7 @@ r"""Where sprayed liquid comes down: a Gaussian footprint across the swath, laid
 The dose on the ground is :math:`D(x) = \int q(t) K(x - p(t) - \delta) dt` with the flow q, the place p of the drone,
 its drift :math:`\delta` (wind times the time that droplets are carried) and the footprint K: Gaussian with
 :math:`\sigma_c` across and :math:`\sigma_l` along the way, cut at `CUT` standard deviations. The weights of the
-cells of one piece of way are scaled to sum 1, so that the litres laid are the litres that left the nozzles, to rounding.
+cells of one piece of way are scaled to sum 1, so that the litres laid are the litres that left the nozzles.
 
 Parallel passes at the spacing S give a deposit whose coefficient of variation is :math:`\sqrt 2 \exp(-2 \pi^2
 \sigma_c^2 / S^2)`, the first harmonic of a comb of Gaussians. The swath is the spacing :math:`S = 2.5\,\sigma_c`, CV
@@ -29,6 +29,8 @@ SPACING = 2.5
 """Distance of passes over sigma across the way."""
 HEIGHT_EXPONENT, SPEED_EXPONENT = 0.5, 0.15
 """Growth of the swath with height and speed."""
+OWN_SHARE = 0.9
+"""A pass fills its own strip up to this share of the maximum: the rest is for the edges of the passes beside it."""
 
 
 class Footprint(NamedTuple):
@@ -106,10 +108,10 @@ def touch(
     reach_c, reach_l = CUT * footprint.across, half + CUT * footprint.along
     extent_x = abs(cos) * reach_l + abs(sin) * reach_c
     extent_y = abs(sin) * reach_l + abs(cos) * reach_c
-    first_column = int(math.floor((x - extent_x - grid.x) / grid.cell))
-    last_column = int(math.floor((x + extent_x - grid.x) / grid.cell))
-    first_row = int(math.floor((y - extent_y - grid.y) / grid.cell))
-    last_row = int(math.floor((y + extent_y - grid.y) / grid.cell))
+    first_column = math.floor((x - extent_x - grid.x) / grid.cell)
+    last_column = math.floor((x + extent_x - grid.x) / grid.cell)
+    first_row = math.floor((y - extent_y - grid.y) / grid.cell)
+    last_row = math.floor((y + extent_y - grid.y) / grid.cell)
     root = math.sqrt(0.5)
     h = max(half, 1e-3 * footprint.along)
     n, total = 0, 0.0
@@ -165,11 +167,12 @@ def lay(deposit: Floats, grid: Grid, touched: Touched, n: int, litres: float) ->
 
 
 @compiled
-def room(deposit: Floats, most: Floats, grid: Grid, touched: Touched, n: int) -> float:
+def room(deposit: Floats, most: Floats, spacing: float, grid: Grid, touched: Touched, n: int) -> float:
     """Litres that a piece of way may get before the first cell under it has its most. [L]"""
     least = np.inf
     for i in range(n):
         cell = touched.cell[i]
         if cell >= 0 and touched.weight[i] > 0.0:
-            least = min(least, max(most[cell] - deposit[cell], 0.0) / touched.weight[i])
+            limit = most[cell] * OWN_SHARE if abs(touched.across[i]) <= 0.5 * spacing else most[cell]
+            least = min(least, max(limit - deposit[cell], 0.0) / touched.weight[i])
     return least * grid.cell * grid.cell * L_PER_HA

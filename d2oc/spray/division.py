@@ -111,8 +111,7 @@ def _balanced(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[W
             best, owner = float(times.max()), own
         capacity = capacity * np.clip(times.mean() / np.maximum(times, 1.0), 0.5, 2.0) ** 0.7
         if k < MOVING_ROUNDS:
-            known = np.isfinite(found.barycentres).all(axis=1)
-            sites = np.where(known[:, None], found.barycentres, sites)
+            sites = np.where(np.isfinite(found.barycentres), found.barycentres, sites)
     return _handed_over(ends, middles, litres, workers, owner)
 
 

@@ -17,26 +17,27 @@ import numpy as np
 from d2oc.arrays import Floats, Ints
 from d2oc.columns import Columns
 from d2oc.control.d2oc import Team
-from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.control.ways import Ways
+from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
 from d2oc.runtime.inline import TeamSetup, locate_all, team_arrays
 from d2oc.spray.deposit import touched_space
-from d2oc.spray.division import Worker, ends_of
+from d2oc.spray.division import Route, Worker, divide, ends_of
 from d2oc.spray.dose import DoseResponse
 from d2oc.spray.logistics import Drone, Stations
 from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, new_consumed, spray
-from d2oc.spray.passes import Lattice, Segment
+from d2oc.spray.passes import Segment
 from d2oc.spray.plan import Plan, Task, lattice_for, plan_by_density, plan_by_strips
-from d2oc.spray.raster import Grid
-from d2oc.spray.routes import hop_time
 from d2oc.vehicles.motion import Motion, motion_arrays
+from d2oc.world import World
 from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
 
-ARRIVED_M = 0.2
+ARRIVED_M = 0.5
 """A place is reached within this. [m]"""
+SLOW_M_S = 1.0
+"""And at most at this speed. [m/s]"""
 HOP_M = 40.0
 """A hop to the next pass up to this is part of the mission, a longer one is transit. [m]"""
 BRAKING_SHARE = 0.85
@@ -47,9 +48,13 @@ WORTH_HELPING_S = 60.0
 """Who is done helps who still needs longer than this. [s]"""
 TOUCH_UPS = 2
 """Times that a team goes out again for what was missed."""
-MISSED_SHARE = 0.01
+MISSED_SHARE = 0.03
 """What may be missed, as far as the team knows, before it goes out again."""
-SPARE_LOAD = 1.03
+SWEPT_SHARE = 0.01
+"""A guide is done when less than this share of the litres owed is left."""
+WORTH_TOUCHING_UP = 0.01
+"""Litres for which a team goes out again, as a share of what was owed at first."""
+SPARE_LOAD = 1.1
 """A last load is the litres still planned, times this."""
 GUST_CUT = 3.0
 """Gusts and errors of position beyond so many standard deviations do not happen; margins count on it."""
@@ -78,24 +83,34 @@ class Air:
     """Standard deviation of the measured place per axis. [m]"""
     drift: float
     """Time that droplets are carried. [s]"""
+    unseen: float
+    """Share of a gust that a drone does not see by how it has to lean."""
     height: float
     """Above ground, on a pass. [m]"""
 
     @property
     def stray_sigma(self) -> float:
         """Standard deviation per axis between where liquid is believed to come down and where it does. [m]"""
-        return math.hypot(self.drift * self.gust_sigma, self.position_sigma)
+        return math.hypot(self.unseen * self.drift * self.gust_sigma, self.position_sigma)
 
     @property
     def farthest_stray(self) -> float:
         """Liquid never comes down farther than this from where it is believed to. [m]"""
-        return math.sqrt(2.0) * GUST_CUT * (self.drift * self.gust_sigma + self.position_sigma)
+        return math.sqrt(2.0) * GUST_CUT * (self.unseen * self.drift * self.gust_sigma + self.position_sigma)
 
-    def stray(self, r: int, wind: Floats) -> Floats:
-        """From where liquid of drone r is believed to come down to where it does, in a wind [m/s], shape (2,). [m]"""
-        gust = np.clip(wind[:2] - self.mean, -GUST_CUT * self.gust_sigma, GUST_CUT * self.gust_sigma)
-        error = np.clip(self.receiver.error[r, :2], -GUST_CUT * self.position_sigma, GUST_CUT * self.position_sigma)
-        return np.asarray(self.drift * gust - error)
+    def gust_shift(self, r: int) -> Floats:
+        """By how much the gust at drone r carries its liquid beyond the mean drift, shape (2,). [m]"""
+        limit = GUST_CUT * self.gust_sigma
+        return np.asarray(self.drift * np.clip(self.wind.velocity[r, :2] - self.mean, -limit, limit))
+
+    def seen_shift(self, r: int) -> Floats:
+        """What the drone knows of it, shape (2,). [m]"""
+        return np.asarray((1.0 - self.unseen) * self.gust_shift(r))
+
+    def stray(self, r: int) -> Floats:
+        """From where liquid of drone r is believed to come down to where it does, shape (2,). [m]"""
+        limit = GUST_CUT * self.position_sigma
+        return np.asarray(self.unseen * self.gust_shift(r) - np.clip(self.receiver.error[r, :2], -limit, limit))
 
 
 class FarmRuntime:
@@ -142,7 +157,7 @@ class FarmRuntime:
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
         self.mail: Mail = empty_mail(0)
-        self.world = IdealWorld(self.motion, self.team.kind)
+        self.world: World = IdealWorld(self.motion, self.team.kind)
         self.drones = drones
         self.task = task
         self.stations = stations
@@ -206,10 +221,10 @@ class FarmRuntime:
         before = team.state.copy()
         self.world.advance(k, team.state, team.input, moving)
         team.active[:] = [d.phase == Phase.MISSION for d in self.drones]
-        wind = self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
         for drone in self.drones:
-            self._spray(drone, before[drone.number], wind[drone.number])
+            self._spray(drone, before[drone.number])
             self._draw(drone)
+        self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
         locate_all(team, self.motion)
         self.stations.serve(dt, self._load)
         if any(d.flying or d.phase == Phase.SERVICE for d in self.drones):
@@ -328,31 +343,52 @@ class FarmRuntime:
         )
 
     def _look_for_news(self, k: int) -> None:
-        """Plan anew when somebody is lost, is done while others are not, or when all are done and something is missed."""
+        """Share out anew when one is lost or done before the others; plan anew when all are done and much is missed."""
         if self._method != "d2oc":
             self._take_over_lost()
             return
-        if k * self._dt - self._replanned < NEWS_INTERVAL_S:
-            return
         here = [d for d in self.drones if d.phase != Phase.LOST]
-        if not here or self._out_of_liquid:
+        if k * self._dt - self._replanned < NEWS_INTERVAL_S or not here or self._out_of_liquid:
             return
         left = np.array([self._time_left(d) for d in here])
         idle = [not d.route for d in here]
         if self._lost_news or (any(idle) and left.max() > WORTH_HELPING_S):
-            self._replan(k, here)
+            self._share_out(here)
         elif all(idle) and self._touch_ups < TOUCH_UPS and self._believed_missed() > MISSED_SHARE:
             self._touch_ups += 1
-            self._replan(k, here)
-
-    def _replan(self, k: int, here: list[Drone]) -> None:
+            self._plan_owed(here)
+        else:
+            return
         self._replanned = k * self._dt
         self._lost_news = False
-        self.plan = self._by_density([self._worker(d) for d in here])
-        self._give_out(self.plan, here)
         for drone in here:
             if drone.route and drone.phase == Phase.RETURN and self._can_go_on(drone):
-                drone.phase = Phase.TRANSIT
+                drone.phase, drone.way = Phase.TRANSIT, []
+
+    def _share_out(self, here: list[Drone]) -> None:
+        """Divide the segments that are left anew; what a drone is flying stays with it."""
+        under_way: list[Route] = []
+        pool = []
+        for drone in self.drones:
+            if drone.phase == Phase.LOST:
+                self._cut_leg(drone)
+            own = drone.route[:1] if drone.on_pass and drone.phase != Phase.LOST else []
+            pool += [leg.segment for leg in drone.route[len(own) :]]
+            drone.route = []
+            if drone.phase != Phase.LOST:
+                under_way.append(own)
+        routes = divide(self.plan.lines, pool, [self._worker(d) for d in here], -self.task.shift)
+        for drone, own, route in zip(here, under_way, routes, strict=True):
+            drone.route = [*own, *route]
+            if not own and drone.phase != Phase.RETURN:
+                drone.way = []
+
+    def _plan_owed(self, here: list[Drone]) -> None:
+        """Plan what is still owed, if it is worth it."""
+        plan = self._by_density([self._worker(d) for d in here])
+        if plan.litres >= WORTH_TOUCHING_UP * self._owed:
+            self.plan = plan
+            self._give_out(plan, here)
 
     def _take_over_lost(self) -> None:
         """A lawnmower: the others take what a lost one has left, strip after strip."""
@@ -438,7 +474,7 @@ class FarmRuntime:
         place = self.team.position[drone.number]
         drone.station, _ = self.stations.nearest(place, drone.pace)
         drone.phase, drone.on_pass, drone.pump = Phase.RETURN, False, 0.0
-        drone.way = self._way(place, self.stations.places[drone.station])
+        drone.way = self._way(place, self.stations.pad(drone.station, drone.number))
 
     def _cut_leg(self, drone: Drone) -> None:
         """What was flown of the leg under way need not be flown again."""
@@ -460,7 +496,8 @@ class FarmRuntime:
         start, end = self._leg_ends(leg.segment, leg.forwards)
         if drone.on_pass:
             drone.phase = Phase.MISSION
-            if self._fly_along(drone, start, end, drone.pace.working):
+            aside = self._air.seen_shift(drone.number)
+            if self._fly_along(drone, start - aside, end - aside, drone.pace.working):
                 drone.on_pass = False
                 drone.route.pop(0)
                 self._fly_route(drone)
@@ -488,7 +525,7 @@ class FarmRuntime:
         place, velocity = self._place(drone)
         while drone.way:
             goal = drone.way[0]
-            if math.hypot(*(goal - place)) > ARRIVED_M or math.hypot(*velocity) > 0.5:
+            if math.hypot(*(goal - place)) > ARRIVED_M or math.hypot(*velocity) > SLOW_M_S:
                 self._fly_along(drone, place, goal, speed)
                 return False
             drone.way.pop(0)
@@ -508,7 +545,7 @@ class FarmRuntime:
         left = (float(end[0]) - place[0]) * ux + (float(end[1]) - place[1]) * uy
         off = (place[0] - float(end[0])) * -uy + (place[1] - float(end[1])) * ux
         along = velocity[0] * ux + velocity[1] * uy
-        if left < ARRIVED_M and abs(along) < 0.5:
+        if left < ARRIVED_M and abs(along) < SLOW_M_S:
             return True
         brake, dt = BRAKING_SHARE * drone.pace.acceleration, self._dt
         room = left - along * dt / 2.0
@@ -528,15 +565,17 @@ class FarmRuntime:
         return self.team.position[drone.number]
 
     def _steer_by_guide(self, k: int) -> None:
-        """Inputs of those on the mission; the others are at the place where they were for the guide, and count nothing."""
-        assert self._guide is not None and self._visits is not None and self._alpha is not None
+        """Inputs of those on the mission; the visits of the others count nothing."""
+        assert self._guide is not None
+        assert self._visits is not None
+        assert self._alpha is not None
         out = np.array([d.phase == Phase.MISSION for d in self.drones])
         if out.any():
             own = self.team.input.copy(), self.team.goal.copy()
             self._visits[:] = np.where(out, self._alpha, 0.0)
             self._guide.steer(k, self.team)
             self.team.input[~out], self.team.goal[~out] = own[0][~out], own[1][~out]
-        self._swept = 1.0 - self._served_share < MISSED_SHARE
+        self._swept = 1.0 - self._served_share < SWEPT_SHARE
 
     def _enter(self, drone: Drone) -> None:
         """Fly to the nearest sample; there the guide takes over."""
@@ -549,7 +588,7 @@ class FarmRuntime:
 
     # Liquid and energy
 
-    def _spray(self, drone: Drone, before: Floats, wind: Floats) -> None:
+    def _spray(self, drone: Drone, before: Floats) -> None:
         on = drone.phase == Phase.MISSION and (drone.on_pass or self._guide is not None) and drone.liquid > 0.0
         if not on:
             drone.pump = 0.0
@@ -558,9 +597,10 @@ class FarmRuntime:
         position = before[self.motion.position_states[kind]]
         velocity = before[self.motion.velocity_states[kind]]
         acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / self._dt
-        shift, stray = self.task.shift, self._air.stray(r, wind)
+        shift, stray = self.task.shift + self._air.seen_shift(r), self._air.stray(r)
         way = Way(
-            *position.tolist(), *velocity.tolist(), *acceleration.tolist(),
+            float(position[0]), float(position[1]), float(velocity[0]), float(velocity[1]),
+            float(acceleration[0]), float(acceleration[1]),
             float(shift[0]), float(shift[1]), float(shift[0] + stray[0]), float(shift[1] + stray[1]),
         )  # fmt: skip
         line, forwards = (drone.leg.segment.line, 1.0 if drone.leg.forwards else -1.0) if drone.leg else (0, 1.0)

@@ -15,6 +15,8 @@ from d2oc.spray.division import Leg, Route
 from d2oc.spray.routes import Pace, hop_time
 
 J_PER_WH = 3600.0
+PAD_M = 5.0
+"""Distance of the places of drones at a station. [m]"""
 
 
 @dataclass(eq=False)
@@ -87,6 +89,12 @@ class Stations:
         self.places: Floats = np.array([table.place_m for table in tables], np.float64)
         self._queue: list[list[Drone]] = [[] for _ in tables]
         self._busy: list[list[Drone]] = [[] for _ in tables]
+
+    def pad(self, station: int, number: int) -> Floats:
+        """Where a drone stands at a station: side by side, so that nobody lands on another, shape (2,). [m]"""
+        beside = (number + 1) // 2 * (1 if number % 2 else -1)
+        pad: Floats = self.places[station] + np.array([PAD_M * beside, 0.0])
+        return pad
 
     def nearest(self, place: Floats, pace: Pace, waiting: float = 60.0) -> tuple[int, float]:
         """Station that serves soonest, and the time to fly there [s]; each drone there counts as a wait [s]."""

@@ -23,6 +23,10 @@ PLANNED, OWED = 0, 1
 """How the rate is decided: by the flow of the slot, or by the largest dose still owed under the swath."""
 
 
+LEAD = 0.7
+"""Nozzles open this share of the pump's time constant early: half the flow is there where it is needed."""
+
+
 class Ground(NamedTuple):
     """Rasters of the mission, each of shape (rows * columns,), doses in L/ha."""
 
@@ -135,7 +139,7 @@ def spray(
         Flow of the pump at the end. [L/s]
     """
     far = math.sqrt(way.vx**2 + way.vy**2) * dt + 0.5 * math.sqrt(way.ax**2 + way.ay**2) * dt * dt
-    pieces = max(1, int(math.ceil(far / grid.cell)))
+    pieces = max(1, math.ceil(far / grid.cell))
     h = dt / pieces
     sprayed, beyond, evaporated = 0.0, 0.0, 0.0
     for k in range(pieces):
@@ -154,7 +158,7 @@ def spray(
             rate = 0.0
         elif mode == PLANNED:
             along = (x + way.known_shift_x - lines.x) * lines.cos + (y + way.known_shift_y - lines.y) * lines.sin
-            ahead = along + forwards * speed * gear.lag
+            ahead = along + forwards * speed * LEAD * gear.lag
             rate = max(_planned(lines, flow, line, along), _planned(lines, flow, line, ahead))
         else:
             rate = _under(lines.spacing, ground, space, n)
@@ -165,7 +169,9 @@ def spray(
         wanted = min(max(wanted, gear.least), gear.largest)
         pump += (wanted - pump) * (1.0 - math.exp(-h / gear.lag)) if gear.lag > 0.0 else wanted - pump
         litres = pump * h
-        most = min(room(ground.known, ground.most, grid, space, n) / (1.0 - gear.evaporated), tank - sprayed)
+        most = min(
+            room(ground.known, ground.most, lines.spacing, grid, space, n) / (1.0 - gear.evaporated), tank - sprayed
+        )
         if litres > most:
             litres = most if most >= gear.least * h else 0.0
         if litres <= 0.0:
@@ -182,7 +188,7 @@ def spray(
 
 @compiled
 def _may_spray_from(ground: Ground, grid: Grid, x: float, y: float) -> bool:
-    column, row = int(math.floor((x - grid.x) / grid.cell)), int(math.floor((y - grid.y) / grid.cell))
+    column, row = math.floor((x - grid.x) / grid.cell), math.floor((y - grid.y) / grid.cell)
     if not (0 <= row < grid.rows and 0 <= column < grid.columns):
         return False
     return ground.inside[row * grid.columns + column]
@@ -190,7 +196,7 @@ def _may_spray_from(ground: Ground, grid: Grid, x: float, y: float) -> bool:
 
 @compiled
 def _planned(lines: Lattice, flow: Floats, line: int, along: float) -> float:
-    j = int(math.floor(along / lines.slot))
+    j = math.floor(along / lines.slot)
     return flow[line, j] if 0 <= j < lines.slots else 0.0
 
 

@@ -17,13 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from d2oc.arrays import Flags, Floats, Ints
+from d2oc.arrays import Flags, Floats, Ints, Longs
 from d2oc.compiled import compiled
-from d2oc.spray.deposit import Footprint, Touched, touch, touched_space
+from d2oc.spray.deposit import OWN_SHARE, Footprint, Touched, touch, touched_space
 from d2oc.spray.raster import L_PER_HA, Grid
 
 SLOT_CELLS = 2.0
 """Length of a slot. [cells]"""
+LEAST_USE = 0.2
+"""A slot is not sprayed on if less than this share of its own strip, by dose, is owed."""
 LEAST_WEIGHT = 0.05
 """A slot that gives a cell less than this share of its dose is not held responsible for it."""
 ANGLES = 12
@@ -164,8 +166,9 @@ def least_flows(
     space = touched_space(footprint, grid, lines.slot)
     shares = np.empty((lines.lines, lines.slots))
     args = (grid, lines, footprint, deposit, wanted.ravel(), most.ravel(), flow, space)
-    _start(*args, allowed, shares, least_flow, largest_flow)
-    order = np.argsort(np.where(flow > 0.0, shares, np.inf), axis=None, kind="stable")[: int((flow > 0.0).sum())]
+    _start(*args, allowed, shares, least_flow, largest_flow, LEAST_USE)
+    by_use = np.argsort(np.where(flow > 0.0, shares, np.inf), axis=None, kind="stable")
+    order = by_use[: int((flow > 0.0).sum())].astype(np.int64)
     _raise(*args, order[::-1].copy(), largest_flow)
     _lower(*args, order, least_flow)
     return flow
@@ -185,6 +188,7 @@ def _start(
     shares: Floats,
     least_flow: float,
     largest_flow: float,
+    least_use: float,
 ) -> None:
     """Every slot gets the largest dose owed near it, as far as no maximum is passed; also what it serves."""
     per_cell = lines.slot * lines.spacing / (grid.cell * grid.cell)
@@ -205,8 +209,10 @@ def _start(
                     rate = max(rate, owed[cell])
                 if abs(space.across[k]) <= 0.5 * lines.spacing:
                     shares[i, j] += owed[cell]
-                cap = min(cap, max(most[cell] - deposit[cell], 0.0) / (space.weight[k] * per_cell))
-            rate = min(max(rate, least_flow), cap) if rate > 0.0 else 0.0
+                limit = most[cell] * OWN_SHARE if abs(space.across[k]) <= 0.5 * lines.spacing else most[cell]
+                cap = min(cap, max(limit - deposit[cell], 0.0) / (space.weight[k] * per_cell))
+            shares[i, j] /= lines.slot * lines.spacing / (grid.cell * grid.cell)
+            rate = min(max(rate, least_flow), cap) if shares[i, j] > least_use * rate else 0.0
             if rate < least_flow:
                 continue
             flow[i, j] = rate
@@ -225,7 +231,7 @@ def _raise(
     most: Floats,
     flow: Floats,
     space: Touched,
-    order: Ints,
+    order: Longs,
     largest_flow: float,
 ) -> None:
     """Where cells between lines have too little, raise the slots beside them."""
@@ -242,7 +248,8 @@ def _raise(
                 continue
             if abs(space.across[k]) <= 0.5 * lines.spacing and gain > LEAST_WEIGHT:
                 more = max(more, min((wanted[cell] - deposit[cell]) / gain, 0.25 * flow[i, j]))
-            cap = min(cap, max(most[cell] - deposit[cell], 0.0) / gain)
+            limit = most[cell] * OWN_SHARE if abs(space.across[k]) <= 0.5 * lines.spacing else most[cell]
+            cap = min(cap, max(limit - deposit[cell], 0.0) / gain)
         more = min(more, cap)
         if more > 0.0:
             flow[i, j] += more
@@ -261,7 +268,7 @@ def _lower(
     most: Floats,
     flow: Floats,
     space: Touched,
-    order: Ints,
+    order: Longs,
     least_flow: float,
 ) -> None:
     """Lower every slot as far as the cells under it allow; to nothing, or not below the least flow."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from d2oc.arrays import Flags, Floats
+from d2oc.arrays import Flags, Floats, Ints
 from d2oc.scenario.schema import SprayTable
 from d2oc.spray.deposit import Footprint
 from d2oc.spray.division import Leg, Route, Worker, divide
@@ -20,7 +20,7 @@ from d2oc.spray.raster import L_PER_HA, DoseMap, Grid
 
 LONGEST_GAP_M = 25.0
 """Unsprayed way that is flown on rather than left, on one pass. [m]"""
-SMALLEST_SHARE = 0.005
+SMALLEST_SHARE = 0.002
 """Segments that together serve less than this share of the litres owed are not worth the way."""
 
 
@@ -183,7 +183,7 @@ def block_side(grid: Grid, target: Floats, n_samples: int) -> int:
     return side
 
 
-def blocks(grid: Grid, target: Floats, n_samples: int) -> tuple[Floats, Floats, np.ndarray]:
+def blocks(grid: Grid, target: Floats, n_samples: int) -> tuple[Floats, Floats, Ints]:
     """The dose wanted as samples.
 
     Returns
@@ -201,7 +201,7 @@ def blocks(grid: Grid, target: Floats, n_samples: int) -> tuple[Floats, Floats, 
     _, found = np.unique(number[wanted], return_inverse=True)
     block = np.full(dose.size, -1, np.int32)
     block[wanted] = found
-    mass = np.bincount(found, dose[wanted])
+    mass = np.bincount(found, dose[wanted]).astype(np.float64)
     centres = grid.centres[wanted]
     points = np.stack([np.bincount(found, dose[wanted] * centres[:, i]) / mass for i in range(2)], axis=1)
     return points, mass * grid.litres, block

@@ -49,7 +49,8 @@ def load_rules(table: RulesTable | None) -> Rules:
     path = Path(name) if name.endswith(".toml") else _folder() / f"{name}.toml"
     if not path.is_file():
         raise ScenarioError(
-            f'rules.profile = "{name}" is no profile; known are {", ".join(profile_names())}, or the path of a TOML file'
+            f'rules.profile = "{name}" is no profile; known are {", ".join(profile_names())}, '
+            "or give the path of a TOML file"
         )
     try:
         return Rules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

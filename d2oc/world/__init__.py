@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from d2oc.arrays import Flags, Floats
 
@@ -35,3 +35,19 @@ class World(Protocol):
 
     def telemetry(self) -> Mapping[str, Floats]:
         """What else the record keeps of this moment: columns by name, each of shape (L,)."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A world whose flight can go on from plain data."""
+
+    def remembered(self) -> Any:
+        """All that it remembers beside the measured states, as plain data (see `d2oc.memory`); None: it cannot tell."""
+
+    def remember(self, kept: Any) -> None:
+        """Go on from what `remembered` gave; only for a world that has not moved anything yet."""
+
+
+def remembered_by(world: World) -> Any:
+    """All that a world remembers, None if it cannot tell."""
+    return world.remembered() if isinstance(world, Remembering) else None

@@ -163,6 +163,10 @@ class Bodies:
         """Velocity [m/s] and rate [rad/s] of one body, in the world's axes."""
         self._bullet.resetBaseVelocity(self._ids[r], velocity, rate, physicsClientId=self._client)
 
+    def place(self, r: int, position: Sequence[float], attitude: Sequence[float]) -> None:
+        """Position [m] and attitude (x, y, z, w) of one body."""
+        self._bullet.resetBasePositionAndOrientation(self._ids[r], position, attitude, physicsClientId=self._client)
+
     def read(self, into: Floats) -> None:
         """Position, attitude (x, y, z, w), velocity and rate of every body, in the world's axes.
 
@@ -201,6 +205,11 @@ class Bodies:
     def step(self) -> None:
         """Let the engine run for one step with its substeps."""
         self._bullet.stepSimulation(physicsClientId=self._client)
+
+    @property
+    def any_contact(self) -> bool:
+        """Whether anything touches anything: the engine remembers contacts, and does not tell all of it."""
+        return len(self._bullet.getContactPoints(physicsClientId=self._client)) > 0
 
     def touching(self) -> list[tuple[int, int]]:
         """Pairs of vehicles that touch at this moment, as agent numbers."""

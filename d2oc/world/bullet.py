@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass, field
+=======
+from dataclasses import dataclass
+from typing import Any
+>>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
 
 import numpy as np
 
@@ -16,6 +21,7 @@ from d2oc.airframes.airframe import Airframe
 from d2oc.airframes.payload import BoxTank
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.faults import Fault, find_faults
+from d2oc.memory import copies
 from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion
 from d2oc.world.air import feel_air, still_air
@@ -125,7 +131,7 @@ class BulletWorld:
         self._density = np.array([a.mass_with(1.0) - a.mass_kg for a in setup.airframes])
         self._dry_mass = np.array([a.mass_kg for a in setup.airframes])
         self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
-        self._engine_mass = self.fleet.mass.copy()
+        self._engine_mass, self._engine_inertia = self.fleet.mass.copy(), self.fleet.inertia.copy()
         self._touched: set[tuple[int, int]] = set()
         self.model_error: Floats = np.zeros(n_agents)
         """Distance between where the model said each would be after the last step and where it is, shape (L,). [m]"""
@@ -142,6 +148,7 @@ class BulletWorld:
             k, self._setup.time_step, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies,
             self.body, self._setpoint,
         )  # fmt: skip
+        self._place_bodies()
         for i in range(self._n_loops):
             self._loop(i * self._dt)
         self._spray(on_mission)
@@ -149,6 +156,10 @@ class BulletWorld:
         self._look_for_faults()
         self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
         write_states(self._layout, self.body, self._receiver.error, state)
+
+    def hold_height(self, r: int, height: float) -> None:
+        """Let the autopilot of vehicle r hold another height from now on. [m]"""
+        self._setpoint.place[r, 2] = height
 
     def true_state(self, measured: Floats) -> Floats:
         """States without the receivers' errors, shape (L, n)."""
@@ -175,6 +186,44 @@ class BulletWorld:
             "model_error_m": self.model_error.copy(),
             "fault": self.fault.astype(np.float64),
         }
+
+    def cut_power(self, agents: Ints) -> None:
+        """These fall from now on, whatever they are told."""
+        for r in agents.tolist():
+            if self.fault[r] == Fault.NONE:
+                self.fault[r] = Fault.CRASH
+                self.bodies.let_fall(r)
+
+    def remembered(self) -> Any:
+        """All that moves, as plain data, as long as nothing touches anything; see `d2oc.world.Remembering`."""
+        if self.bodies.any_contact:
+            return None
+        return [
+            self.body, self.thrust, self._setpoint, self._memory, self.liquid, self.drawn, self.fleet.mass,
+            self.fleet.inertia, self._engine_mass, self._engine_inertia, self.model_error, self.fault,
+            self._wind.remembered(), self._receiver.remembered(),
+        ]  # fmt: skip
+
+    def remember(self, kept: Any) -> None:
+        """Go on from what `remembered` gave; see `d2oc.world.Remembering`."""
+        *arrays, wind, receiver = kept
+        self._wind.remember(wind)
+        self._receiver.remember(receiver)
+        body, thrust, setpoint, memory, liquid, drawn, mass, inertia, *engine, error, fault = arrays
+        self.body, self.thrust, self.liquid, self.drawn = copies([body, thrust, liquid, drawn])
+        self._setpoint, self._memory = Setpoint(*copies(setpoint)), Memory(*copies(memory))
+        self.fleet.mass[:], self.fleet.inertia[:] = mass, inertia
+        self._engine_mass, self._engine_inertia, self.model_error, self.fault = copies([*engine, error, fault])
+        for r in range(len(self.fault)):
+            if self.fault[r] != Fault.NONE:
+                self.bodies.let_fall(r)
+            self.bodies.set_mass(r, float(self._engine_mass[r]), self._engine_inertia[r])
+
+    def _place_bodies(self) -> None:
+        """Put every body where it was read to be: the engine knows more digits, which no memory of ours could hold."""
+        for r, now in enumerate(self.body.tolist()):
+            self.bodies.place(r, now[:3], now[3:7])
+            self.bodies.set_motion(r, now[7:10], now[10:])
 
     def _loop(self, since: float) -> None:
         """One pass of all autopilots and the physics that follows."""
@@ -208,7 +257,7 @@ class BulletWorld:
         changed = np.abs(self.fleet.mass - self._engine_mass) > MASS_TOLERANCE * self._engine_mass
         for r in np.flatnonzero(changed | ((sprayed > 0.0) & (self.liquid == 0.0))).tolist():
             self.bodies.set_mass(r, float(self.fleet.mass[r]), self.fleet.inertia[r])
-            self._engine_mass[r] = self.fleet.mass[r]
+            self._engine_mass[r], self._engine_inertia[r] = self.fleet.mass[r], self.fleet.inertia[r]
 
 
 def _start(setup: BulletSetup) -> Floats:

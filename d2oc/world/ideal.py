@@ -35,6 +35,13 @@ class IdealWorld:
         """Nothing more to record."""
         return {}
 
+    def remembered(self) -> list[object]:
+        """Nothing but the states; see `d2oc.world.Remembering`."""
+        return []
+
+    def remember(self, kept: object) -> None:
+        """Nothing to do."""
+
 
 @compiled
 def _advance(motion: Motion, kind: Ints, k: int, state: Floats, command: Floats, active: Flags) -> None:

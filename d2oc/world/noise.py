@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,3 +38,15 @@ class NormalStreams:
         self._next += 1
         numbers: Floats = self._block[self._next - 1]
         return numbers
+
+    def remembered(self) -> Any:
+        """What comes next, as plain data."""
+        states = [json.dumps(stream.bit_generator.state) for stream in self._streams]  # has integers of 128 bits
+        return [states, self._block, self._next]
+
+    def remember(self, kept: Any) -> None:
+        """Go on from what `remembered` gave."""
+        states, block, self._next = kept
+        self._block = block.copy()
+        for stream, state in zip(self._streams, states, strict=True):
+            stream.bit_generator.state = json.loads(state)

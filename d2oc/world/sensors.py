@@ -8,6 +8,7 @@ filter:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,3 +46,13 @@ class SatelliteReceiver:
         if self._sigma.any():
             left = np.exp(-time / np.array([POSITION_TIME_S, POSITION_TIME_S, VELOCITY_TIME_S, VELOCITY_TIME_S]))
             self.error = left * self.error + self._sigma * np.sqrt(1.0 - left**2) * self._numbers.draw()
+
+    def remembered(self) -> Any:
+        """Errors and what comes next, as plain data."""
+        return [self.error, self._numbers.remembered()]
+
+    def remember(self, kept: Any) -> None:
+        """Go on from what `remembered` gave."""
+        error, numbers = kept
+        self.error = error.copy()
+        self._numbers.remember(numbers)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -113,6 +113,16 @@ class Wind:
                 dt, self._gusts, self._steady, self._along, velocity, self._numbers.draw(), self._state, self.velocity
             )
         return self.velocity
+
+    def remembered(self) -> Any:
+        """Gusts and what comes next, as plain data."""
+        return [self._state, self.velocity, self._numbers.remembered()]
+
+    def remember(self, kept: Any) -> None:
+        """Go on from what `remembered` gave."""
+        state, velocity, numbers = kept
+        self._state, self.velocity = state.copy(), velocity.copy()
+        self._numbers.remember(numbers)
 
 
 @compiled

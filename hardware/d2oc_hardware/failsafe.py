@@ -20,7 +20,7 @@ class Answer(IntEnum):
     BRAKE = 1
     """Zero velocity."""
     HOLD = 2
-    """The autopilot keeps the place; flying on takes a fresh setpoint."""
+    """Zero velocity until a fresh command comes."""
     RETURN = 3
     """Home and land; only the operator can undo it."""
     RETURN_BY_AUTOPILOT = 4

@@ -74,6 +74,8 @@ class Telemetry:
     """When the tank's content was heard. [s]"""
     pump: float = 0.0
     """What the pump's output says, 0 to 1."""
+    pump_time: float = float("-inf")
+    """When that was heard. [s]"""
     home: Place | None = None
     """Where it returns to."""
     wind: float | None = None

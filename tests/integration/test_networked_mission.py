@@ -21,7 +21,7 @@ zenoh = pytest.importorskip("zenoh", reason="the extra zenoh is not installed")
 
 from d2oc.bus.certificates import credentials_in, make_certificates  # noqa: E402
 from d2oc.bus.zenoh import Address, _config, _settings  # noqa: E402
-from d2oc.errors import BusError, RecordError  # noqa: E402
+from d2oc.errors import BusError, RecordError, RuntimeUnavailableError  # noqa: E402
 from d2oc.mission import simulate  # noqa: E402
 from d2oc.networked import fly_agent, join_parts, mission_id  # noqa: E402
 from d2oc.record import load_record  # noqa: E402
@@ -128,7 +128,12 @@ def pester(session, mission, processes):
 
 def test_a_lossy_simulated_radio_loses_the_same_messages(folder):
     """Through a slow network: what a lost packet looks like from above TCP, a pause, happens all the time."""
-    changes = CHANGES | {"radio.loss": 0.4, "radio.jitter_s": 0.5, "radio.comm_range_m": 40.0}
+    changes = CHANGES | {
+        "control.law": "mission-plan",
+        "radio.loss": 0.4,
+        "radio.jitter_s": 0.5,
+        "radio.comm_range_m": 40.0,
+    }
     addresses = free_addresses(N_AGENTS)
     with slow_network(addresses) as through:
         processes = [start(folder, r, addresses, changes, peers=through[:r]) for r in range(N_AGENTS)]
@@ -265,6 +270,14 @@ def test_sentences(tmp_path):
         fly_agent(scenario, 0, lambda mission, n: Nobody(), tmp_path / "part")
     with pytest.raises(RecordError, match="is of agent 0, and so is"):
         join_parts([tmp_path / "part", tmp_path / "part"], tmp_path / "joined")
+    spraying = scenario.model_copy(update={"spray": {}})
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"a spraying mission \(\[spray\]\) is planned for the whole team"
+    ):
+        fly_agent(spraying, 0, lambda mission, n: Nobody(), tmp_path / "none")
+    bodies = load_scenario("six_drones", overrides=CHANGES | {"world.kind": "bullet"})
+    with pytest.raises(RuntimeUnavailableError, match=r'world\.kind = "bullet" has one world for all'):
+        fly_agent(bodies, 0, lambda mission, n: Nobody(), tmp_path / "none")
     simulate(scenario, out=tmp_path / "whole")
     with pytest.raises(RecordError, match="is no part of a mission; `d2oc agent` writes such folders"):
         join_parts([tmp_path / "whole"], tmp_path / "joined")

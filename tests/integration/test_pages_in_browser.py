@@ -130,7 +130,7 @@ class Chromium:
         """Addresses asked for since the last call."""
         entries = [json.loads(entry["message"])["message"] for entry in self.post("/se/log", type="performance")]
         sent = [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
-        return [url for url in sent if not url.startswith(("data:", "blob:"))]
+        return [url for url in sent if not url.startswith(("data:", "blob:", "chrome:"))]
 
     def close(self):
         try:
@@ -320,3 +320,37 @@ def test_a_replay_fits_its_window(chromium, replay, width, height):
     assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
     chromium.picture(f"replay-{width}")
     chromium.look()
+
+
+def test_the_live_page_follows_a_mission_to_its_end(chromium, tmp_path):
+    from d2oc.mission import simulate
+    from d2oc_viz.live import LiveView
+
+    view = LiveView()
+    chromium.requests()
+    chromium.look()
+    chromium.open(view.url)
+
+    def slowly(header, points, weights):
+        hear = view.watch(header, points, weights)
+
+        def hear_slowly(tick):
+            hear(tick)
+            time.sleep(0.02)
+
+        return hear_slowly
+
+    scenario = load_scenario("six_drones", overrides={"mission.duration_s": 20.0})
+    record = simulate(scenario, watch=slowly)
+    chromium.until_true("document.querySelector('.player').player.flight.nFrames > 5")
+    chromium.picture("live")
+    view.end("all is well")
+    chromium.until_true("document.querySelector('.player').dataset.ended")
+    summary = record.summary()
+    assert text(chromium, "left") == f"{100 * summary['remaining_weight']:.2f} %"
+    assert text(chromium, "tick") == f"{summary['n_steps']} of {summary['n_steps']}"
+    assert "all is well" in text(chromium, "note")
+    chromium.run("const p = document.querySelector('.player').player; p.seek(0); p.select(2)")  # it keeps what it saw
+    assert text(chromium, "left") == "100.00 %"
+    assert chromium.complaints() == []
+    assert set(chromium.requests()) == {view.url, f"{view.url}ticks"}

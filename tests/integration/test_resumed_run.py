@@ -28,8 +28,9 @@ class KilledError(BaseException):
     """Stands for a program that ends without a word."""
 
 
-def killed_at(step, folder, monkeypatch, runtime="agents"):
+def killed_at(step, folder, monkeypatch, runtime="agents", changes=None):
     """Run folder of a mission that was marked every step and killed in step `step`."""
+    changes = CHANGES if changes is None else changes
     with monkeypatch.context() as patch:
         patch.setattr(mission, "MARK_INTERVAL_S", 0.0)
         flown = mission._Mission._report
@@ -41,7 +42,7 @@ def killed_at(step, folder, monkeypatch, runtime="agents"):
 
         patch.setattr(mission._Mission, "_report", report)
         with pytest.raises(KilledError):
-            simulate(load_scenario("six_drones", overrides=CHANGES), out=folder, runtime=runtime)
+            simulate(load_scenario("six_drones", overrides=changes), out=folder, runtime=runtime)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,39 @@ def test_the_inline_runtime_flies_anew(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "CHANGES", changes)
     killed_at(50, tmp_path / "run", monkeypatch, runtime="auto")
     assert mission.resume(tmp_path / "run").digest() == simulate(scenario).digest()
+
+
+OTHERS = {
+    "a plan, replaced in flight": {
+        "control.plan_routes": 2, "control.plan_rounds": 1, "mission.duration_s": 24.0, "sampling.n_samples": 300,
+        "radio.comm_range_m": 60.0, "radio.loss": 0.2,
+        "faults": [{"what": "gps", "agents": [1], "at_s": 5.0}, {"what": "crash", "agents": [4], "at_s": 6.0}],
+    },
+    "limits inside": {
+        "control.law": "closed-form", "control.limits": "optimised", "team.separation_m": 2.0,
+        "mission.duration_s": 16.0, "sampling.n_samples": 300, "radio.comm_range_m": 90.0, "radio.loss": 0.2,
+    },
+    "rigid bodies in gusts, one crashing": {
+        "control.law": "closed-form", "mission.duration_s": 12.0, "sampling.n_samples": 300, "radio.loss": 0.2,
+        "world": {"kind": "bullet", "height_m": 5.0, "wind": {"speed_m_s": 5.0},
+                  "sensors": {"position_sigma_m": 0.3, "velocity_sigma_m_s": 0.1}},
+        "vehicle": {"model": "double-integrator", "max_acceleration_m_s2": 3.0, "max_speed_m_s": 7.0,
+                    "preset": "sprayer", "liquid_l": 20.0},
+        "faults": [{"what": "crash", "agents": [4], "at_s": 4.0}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", OTHERS.values(), ids=OTHERS)
+def test_every_law_and_world_goes_on_where_it_was(tmp_path, monkeypatch, changes):
+    if "world" in changes:
+        pytest.importorskip("pybullet")
+    whole = simulate(load_scenario("six_drones", overrides=changes), runtime="agents").digest()
+    for step in (17, 45):
+        folder = tmp_path / str(step)
+        killed_at(step, folder, monkeypatch, changes=changes)
+        assert read_mark(folder)[0] == step - 1 or ("world" in changes and read_mark(folder)[0] > 20)  # one lies there
+        assert mission.resume(folder).digest() == whole
 
 
 def test_a_mark_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):

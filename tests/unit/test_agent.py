@@ -110,6 +110,19 @@ def test_two_rounds_after_a_partition_all_know_what_was_known_when_it_healed(los
             assert agent.ledger[number][: len(entries)] == entries
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.3, 0.6])
+def test_a_minute_apart_is_made_up_for_while_every_log_is_sent_twice(loss):
+    split = Partition(((0, 1),), Span(5.0, 65.0))
+    flight = Flight(
+        RadioModel(np.inf, TIME_STEP, loss=loss, partitions=(split,)), n_samples=2500, n_steps=400, alpha=1 / 2000
+    ).fly(130)
+    then = {agent.number: agent.known[agent.number] for agent in flight.agents}
+    flight.fly(2 * ROW_INTERVAL_TICKS * len(flight.agents))
+    for agent in flight.agents:
+        assert all(agent.known[number] >= n for number, n in then.items())
+        assert np.array_equal(agent.belief, flight.expected_belief(agent))
+
+
 def test_after_the_mission_all_beliefs_are_equal():
     """The radios go on for one tick after the last step, so with loss the very last news may be missing."""
     flight = Flight(n_samples=60).fly(N_STEPS + 1)

@@ -1,4 +1,4 @@
-"""Matplotlib, with the one style of all pictures; the only module that imports it."""
+"""Matplotlib with the one style of all pictures."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2oc.errors import RecordError
-from d2oc.metrics import planned_work, w2_at_share, weight_left, work_done
+from d2oc.metrics import CHEAP_PAIRS, planned_work, weight_left, work_done
 from d2oc.record import Record
+from d2oc.transport.wasserstein import Distance, wasserstein2
 from d2oc_viz import course, maps
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, new_figure, save, styled
 
@@ -20,6 +21,12 @@ Floats = NDArray[np.float64]
 
 W2_MOMENTS = 12
 """Evenly spaced moments at which W2 is computed."""
+W2_PLACES = 60_000
+"""Places of the whole mission from which it is computed at the most; of more, every k-th tick is taken."""
+W2_CELLS = 512
+"""Cells of the interval that is certain to hold it."""
+W2_WIDTH = 0.05
+"""Width of an interval, as a share of W2, that is narrow enough for a picture."""
 NETWORK_MOMENTS = 400
 """Evenly spaced ticks at which groups in radio contact and the nearest pair are looked for."""
 CHART = (6.4, 3.1)
@@ -37,6 +44,8 @@ class Kind:
     applies: Callable[[Record], bool] = lambda record: True
     lacks: str = ""
     """What a record lacks to which it does not apply."""
+    wide: bool = False
+    """Whether it wants the whole width of a page."""
 
 
 def draw_flown(record: Record) -> Any:
@@ -92,42 +101,82 @@ def remaining_chart(axes: Any, record: Record) -> None:
 
 
 def draw_w2(record: Record) -> Any:
-    """W2 of what had been flown, against time."""
+    """W2 of what had been flown, against time, with the interval that is certain to hold it."""
     figure = new_figure(*CHART)
     axes = figure.subplots()
-    flown = record.n_ticks - 1
-    ticks = np.unique(np.linspace(0, flown, W2_MOMENTS + 1).round().astype(int)[1:])
-    value = [w2_at_share(record, int(k) / record.header.n_steps) for k in ticks if k > 0]
-    known = [(k * record.header.time_step_s, w2) for k, w2 in zip(ticks, value, strict=False) if w2 is not None]
-    if known:
-        axes.plot(*zip(*known, strict=True), marker="o", ms=3.5)
+    ticks, distances, stride = w2_course(record)
+    if distances:
+        time = ticks * record.header.time_step_s
+        low, high = [d.lower for d in distances], [d.upper for d in distances]
+        axes.fill_between(time, low, high, color="C0", alpha=0.25, lw=0, label="certain to hold it")
+        axes.plot(time, [d.value for d in distances], marker="o", ms=3.5, label="W2")
+        axes.legend()
     else:
         axes.text(0.5, 0.5, "no step was flown", transform=axes.transAxes, ha="center")
-    axes.set(ylabel="W2 [m]", title="distance W2 of what was flown from the density")
+    thinned = "" if stride == 1 else f", places of every {stride}th tick"
+    axes.set(ylabel="W2 [m]", title=f"distance W2 of what was flown from the density{thinned}")
     axes.set_ylim(bottom=0)
     course.time_axis(axes, record)
     return figure
 
 
+def w2_course(record: Record) -> tuple[NDArray[np.int64], list[Distance], int]:
+    """Ticks, the W2 of all flown until each of them, and every how manieth tick was looked at."""
+    position = record.by_tick("x_m", "y_m")
+    acted = record.by_tick("active")[:, :, 0].astype(bool)
+    alpha = np.array([agent.alpha for agent in record.header.agents])
+    stride = max(1, -(-int(acted.sum()) // W2_PLACES))
+    samples = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
+    ticks, distances = [], []
+    for last in np.unique(np.linspace(0, record.n_ticks - 1, W2_MOMENTS + 1).round().astype(int)[1:]).tolist():
+        shown = slice(last % stride, last + 1, stride)  # the moment itself is always among them
+        tick, agent = np.nonzero(acted[shown])
+        if len(tick):
+            ticks.append(last)
+            places, masses = position[shown][tick, agent], alpha[agent]
+            distances.append(_w2(places, masses, samples, record.samples["weight"]))
+    return np.array(ticks), distances, stride
+
+
+def _w2(places: Floats, masses: Floats, samples: Floats, weights: Floats) -> Distance:
+    """An interval where that is narrow, else as `wasserstein2` gives it."""
+    rough = wasserstein2(places, masses, samples, weights, exact_up_to=CHEAP_PAIRS, n_cells=W2_CELLS)
+    if rough.upper - rough.lower <= W2_WIDTH * rough.value:
+        return rough
+    return wasserstein2(places, masses, samples, weights)
+
+
 def draw_workload(record: Record) -> Any:
-    """Mass each agent treated, beside what it had the capacity for."""
+    """Mass each agent treated, beside what it had the capacity for; of a spraying mission the litres it sprayed."""
     figure = new_figure(*CHART)
     axes = figure.subplots()
-    done, planned = 100 * work_done(record), 100 * planned_work(record)
-    agent = np.arange(len(done))
-    if len(done) <= 5 * MANY_AGENTS:
-        axes.bar(agent, planned, width=0.8, color="0.5", alpha=0.3, label="capacity")
-        axes.bar(agent, done, width=0.5, color=[agent_colour(r, len(done)) for r in range(len(done))], label="treated")
+    sprays = bool(record.cells)
+    done = work_done(record) if sprays else 100 * work_done(record)
+    planned = None if sprays else 100 * planned_work(record)
+    label, verb = ("liquid [L]", "sprayed") if sprays else ("weight [% of the whole]", "treated")
+    n_agents = len(done)
+    if n_agents <= 5 * MANY_AGENTS:
+        agent = np.arange(n_agents)
+        if planned is not None:
+            axes.bar(agent, planned, width=0.8, color="0.5", alpha=0.3, label="capacity")
+        colours = [agent_colour(r, n_agents) for r in range(n_agents)]
+        axes.bar(agent, done, width=0.5, color=colours, label=verb)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="agent", ylabel="weight [% of the whole]")
+        axes.set(xlabel="agent", ylabel=label)
     else:
-        axes.hist(done, bins=40, color="C0", label="treated")
-        axes.axvline(float(np.median(planned)), color="black", lw=0.8, ls="--", label="capacity, median")
-        axes.set(xlabel="weight of an agent [% of the whole]", ylabel="agents [count]")
+        _workload_histogram(axes, done, planned, verb)
+        axes.set(xlabel=f"{label} of an agent", ylabel="agents [count]")
     axes.set_title("workload")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), handlelength=1.2)
     axes.grid(visible=True, axis="y")
     return figure
+
+
+def _workload_histogram(axes: Any, done: Floats, planned: Floats | None, verb: str) -> None:
+    most = max(float(done.max()), float(planned.max()) if planned is not None else 0.0, 1e-12)
+    axes.hist(done, bins=40, range=(0.0, 1.05 * most), color="C0", label=verb)
+    if planned is not None:
+        axes.axvline(float(np.median(planned)), color="black", lw=0.8, ls="--", label="capacity, median")
 
 
 def draw_speed(record: Record) -> Any:
@@ -187,7 +236,7 @@ def draw_separation(record: Record) -> Any:
     axes.plot(ticks * record.header.time_step_s, nearest)
     kept = tomllib.loads(record.scenario_toml).get("team", {}).get("separation_m")
     course.draw_limit(axes, [float(kept)] if kept else [], "m")
-    every = "" if len(ticks) == record.n_ticks else f", at {len(ticks)} moments"
+    every = "" if len(ticks) >= record.n_ticks - 1 else f", at {len(ticks)} moments"
     axes.set(ylabel="distance [m]", title=f"nearest two agents{every}")
     axes.set_ylim(bottom=0)
     course.time_axis(axes, record)
@@ -207,7 +256,7 @@ def draw_network(record: Record) -> Any:
     lower.set(
         ylabel="agents", title="largest group in contact, also over others", ylim=(0, 1.05 * record.header.n_agents)
     )
-    upper.set_ylim(bottom=0)
+    upper.set_ylim(0, 1.1 * max(*contacts, 1.0))
     upper.grid(visible=True)
     course.time_axis(lower, record)
     return figure
@@ -239,8 +288,8 @@ def _moments(record: Record) -> NDArray[np.int64]:
 
 def draw_dose(record: Record) -> Any:
     """Target, deposit and their difference over the raster of a farm mission."""
-    cells = _cells(record)
-    raster: Mapping[str, Any] = record.header.raster  # type: ignore[attr-defined]
+    cells = record.cells
+    raster = record.header.raster or {}
     shape = raster["n_rows"], raster["n_columns"]
     x = raster["origin_x_m"] + raster["cell_m"] * np.arange(shape[1] + 1)
     y = raster["origin_y_m"] + raster["cell_m"] * np.arange(shape[0] + 1)
@@ -251,26 +300,23 @@ def draw_dose(record: Record) -> Any:
     figure = new_figure(12.5, maps.map_height(record, 3.2))
     for axes, title, values, colours, low, high in zip(
         figure.subplots(1, 3),
-        ("asked for", "deposited", "deposited less what was asked for"),
+        ("asked for", "deposited", "deposited less asked for"),
         (target, deposit, error),
         (maps.warm(), maps.warm(), "PuOr_r"),
         (0.0, 0.0, -worst),
         (top, top, worst),
         strict=True,
     ):
-        image = axes.pcolormesh(x, y, values, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
+        shown = np.ma.masked_inside(values, -maps.NOTHING * top, maps.NOTHING * top)
+        image = axes.pcolormesh(x, y, shown, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
         maps.frame(axes, record)
         axes.set_title(title)
         maps.colour_bar(axes, image, "[L/ha]")
     return figure
 
 
-def _cells(record: Record) -> dict[str, Floats]:
-    return dict(getattr(record, "cells", None) or {})
-
-
 def _has_raster(record: Record) -> bool:
-    return bool(getattr(record.header, "raster", None)) and bool(_cells(record))
+    return bool(record.header.raster) and bool(record.cells)
 
 
 def _tank_column(record: Record) -> str:
@@ -285,6 +331,10 @@ def _has_tilt(record: Record) -> bool:
     return any({"theta_rad", "phi_rad"} <= set(agent.state_names) for agent in record.header.agents)
 
 
+def _has_messages(record: Record) -> bool:
+    return len(record.messages["tick"]) > 0
+
+
 def _has_several(record: Record) -> bool:
     return record.header.n_agents > 1
 
@@ -293,8 +343,14 @@ FIGURES: dict[str, Kind] = {
     "flown": Kind("Where the team flew, over the reference density (grey).", draw_flown),
     "untreated": Kind("What nobody treated, on the colour scale of the whole density.", draw_untreated),
     "remaining": Kind("Weight that remains to be treated, in truth and as the agents believe.", draw_remaining),
-    "w2": Kind("Wasserstein distance of all that had been flown until then from the density.", draw_w2),
-    "workload": Kind("Share of the density that each agent treated, and what it had the capacity for.", draw_workload),
+    "w2": Kind(
+        "Wasserstein distance of all flown until then from the density; band: the interval that holds it.",
+        draw_w2,
+    ),
+    "workload": Kind(
+        "What each agent treated, and what it had the capacity for; of a spraying mission the litres it sprayed.",
+        draw_workload,
+    ),
     "speed": Kind("Speed of the agents; dashed: the limit of the scenario.", draw_speed),
     "separation": Kind(
         "Distance of the nearest two agents; dashed: what they must keep.",
@@ -302,13 +358,15 @@ FIGURES: dict[str, Kind] = {
         _has_several,
         "a second agent",
     ),
-    "network": Kind("Who hears whom: contacts over time.", draw_network, _has_several, "a second agent"),
+    "network": Kind("Who hears whom: contacts over time.", draw_network, _has_messages, "messages"),
     "tilt": Kind(
         "Tilt of the vehicles; dashed: the limit of the scenario.", draw_tilt, _has_tilt, "vehicles that tilt"
     ),
     "battery": Kind("Charge of the batteries.", draw_battery, _has_battery, "batteries"),
     "tank": Kind("Liquid in the tanks.", draw_tank, lambda record: bool(_tank_column(record)), "tanks"),
-    "dose": Kind("Dose asked for, dose deposited, and the difference.", draw_dose, _has_raster, "a dose map"),
+    "dose": Kind(
+        "Dose asked for, dose deposited, and the difference.", draw_dose, _has_raster, "a dose map", wide=True
+    ),
 }
 """By name, in the order of a report."""
 

@@ -45,6 +45,13 @@ def extent(record: Record) -> tuple[Floats, Floats]:
     return corners.min(axis=0), corners.max(axis=0)
 
 
+def reach(record: Record) -> tuple[Floats, Floats]:
+    """Corners of what holds the field and all places flown to, shape (2,) each. [m]"""
+    low, high = extent(record)
+    position = record.by_tick("x_m", "y_m").reshape(-1, 2)
+    return np.minimum(low, np.nanmin(position, axis=0)), np.maximum(high, np.nanmax(position, axis=0))
+
+
 def grid_of(record: Record) -> Grid:
     """Cells as fine as the samples allow."""
     low, high = extent(record)
@@ -116,15 +123,16 @@ def frame(axes: Any, record: Record) -> None:
     axes.plot(*boundary.T, color="black", lw=0.9)
     for colour, zones in (
         (ZONE_COLOUR, record.header.no_fly_zones_m),
-        (NO_SPRAY_COLOUR, getattr(record.header, "no_spray_zones_m", ())),
+        (NO_SPRAY_COLOUR, record.header.no_spray_zones_m),
     ):
         for zone in zones:
             axes.fill(*np.array(zone).T, facecolor=(*_rgb(colour), 0.12), edgecolor=colour, hatch="////", lw=0.9)
     low, high = extent(record)
     margin = 0.03 * (high - low).max()
+    first, last = reach(record)
     axes.set(
-        xlim=(low[0] - margin, high[0] + margin),
-        ylim=(low[1] - margin, high[1] + margin),
+        xlim=(first[0] - margin, last[0] + margin),
+        ylim=(first[1] - margin, last[1] + margin),
         aspect="equal",
         xlabel="x, east [m]",
         ylabel="y, north [m]",
@@ -159,5 +167,5 @@ def colour_bar(axes: Any, image: Any, label: str) -> None:
 
 def map_height(record: Record, width: float) -> float:
     """Height of a figure whose map is `width` wide. [inch]"""
-    low, high = extent(record)
+    low, high = reach(record)
     return float(min(9.0, max(2.6, width * (high[1] - low[1]) / (high[0] - low[0]))) + 0.9)

@@ -84,6 +84,21 @@
       for (const column of head.columns) this.columns.set(column.name, new Growing(Float32Array));
     }
 
+    /** What holds the field and all places flown to so far: [x0, y0, x1, y1]. */
+    get reach() {
+      this.seen = this.seen || { frames: 0, box: boxOf(this.head.boundary_m) };
+      const [xs, ys] = [this.columns.get("x_m").array, this.columns.get("y_m").array];
+      const box = this.seen.box;
+      for (let i = this.seen.frames * this.n; i < this.nFrames * this.n; i++) {
+        if (xs[i] < box[0]) box[0] = xs[i];
+        if (ys[i] < box[1]) box[1] = ys[i];
+        if (xs[i] > box[2]) box[2] = xs[i];
+        if (ys[i] > box[3]) box[3] = ys[i];
+      }
+      this.seen.frames = this.nFrames;
+      return box;
+    }
+
     get nFrames() { return this.tick.length; }
     get end() { return this.nFrames ? this.time(this.nFrames - 1) : 0; }
     time(frame) { return this.tick.array[frame] * this.head.time_step_s; }
@@ -183,6 +198,11 @@
     return values;
   }
 
+  function boxOf(corners) {
+    const [xs, ys] = [corners.map((c) => c[0]), corners.map((c) => c[1])];
+    return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+  }
+
   // ---- remaining weight --------------------------------------------------------------------------------------------
 
   /** The weight left, in cells on the ground; goes to any moment by taking, or giving back, what was consumed. */
@@ -196,9 +216,7 @@
     }
 
     layOut() {
-      const corners = this.flight.head.boundary_m;
-      const [xs, ys] = [corners.map((c) => c[0]), corners.map((c) => c[1])];
-      [this.x0, this.x1, this.y0, this.y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+      [this.x0, this.y0, this.x1, this.y1] = boxOf(this.flight.head.boundary_m);
       const n = this.left.length;
       const across = Math.min(CELLS_ACROSS, Math.max(8, Math.sqrt(n / SAMPLES_PER_CELL)));
       const side = Math.max(this.x1 - this.x0, this.y1 - this.y0) / across;
@@ -273,19 +291,20 @@
 
   /** Where the ground lies on the canvas; x east is right, y north is up. */
   class View {
-    constructor(weights) {
-      this.box = weights;
+    constructor(flight) {
+      this.flight = flight;
       this.zoom = 1;
       this.moved = [0, 0]; // pixels of the canvas
     }
 
     fit(width, height) {
       const margin = 34;
-      const [w, h] = [this.box.x1 - this.box.x0, this.box.y1 - this.box.y0];
+      const [x0, y0, x1, y1] = this.flight.reach;
+      const [w, h] = [x1 - x0, y1 - y0];
       this.size = [width, height];
       this.scale = Math.min((width - 2 * margin) / w, (height - 2 * margin) / h) * this.zoom;
-      this.left = width / 2 - this.scale * (this.box.x0 + w / 2) + this.moved[0];
-      this.bottom = height / 2 + this.scale * (this.box.y0 + h / 2) + this.moved[1];
+      this.left = width / 2 - this.scale * (x0 + w / 2) + this.moved[0];
+      this.bottom = height / 2 + this.scale * (y0 + h / 2) + this.moved[1];
     }
 
     x(x) { return this.left + this.scale * x; }
@@ -397,7 +416,7 @@
       this.section = section;
       this.flight = flight;
       this.weights = new Weights(flight);
-      this.view = new View(this.weights);
+      this.view = new View(flight);
       this.now = 0; // seconds since the start
       this.playing = false;
       this.live = false;
@@ -832,12 +851,14 @@
     let player;
     let begun; // settles once the head is read: frames that come meanwhile wait
     source.addEventListener("begin", (event) => {
-      if (player) return; // the connection was made anew
+      if (begun) location.reload(); // the connection was made anew, and all is told again
       begun = beginLive(section, JSON.parse(event.data)).then((made) => { player = made; });
     });
     source.addEventListener("frames", async (event) => {
       await begun;
-      for (const frame of JSON.parse(event.data)) takeFrame(player.flight, frame);
+      const { taken, frames } = JSON.parse(event.data);
+      player.flight.appendTaken(taken);
+      for (const frame of frames) takeFrame(player.flight, frame);
       showLive(player);
     });
     source.addEventListener("end", async (event) => {
@@ -857,17 +878,17 @@
     const flight = new Flight(content.head);
     await readSamples(flight, async (name) => unpack(content.streams[name]));
     const player = new Player(section, flight);
+    section.player = player;
     player.live = true;
-    player.following = true;
+    player.part("speed").value = 1;
     player.play();
     document.title = `${content.head.name}, live`;
-    document.querySelectorAll(".mission-name").forEach((element) => { element.textContent = content.head.name; });
+    for (const element of document.querySelectorAll(".mission-name, .panel h3:first-child")) element.textContent = content.head.name;
     return player;
   }
 
   function takeFrame(flight, frame) {
     if (flight.nFrames && frame.tick <= flight.tick.array[flight.nFrames - 1]) return; // known from before
-    flight.appendTaken(frame.taken);
     flight.append(frame, new Float32Array(bytesOf(frame.columns).buffer));
   }
 

@@ -149,7 +149,7 @@ def _with_stride(record: Record, stride: int) -> Replay:
         "events": _events(record),
         "n_events": len(record.events["tick"]),
         "lost": _lost(record),
-        "sample_quantum": _sample_quantum(record.samples["weight"]),
+        "sample_quantum": sample_quantum(record.samples["weight"]),
         "ground_quantum_m": ground_quantum(record.header),
     }
     return Replay(head, streams)
@@ -168,7 +168,7 @@ def head_of(header: RecordHeader) -> dict[str, Any]:
         "models": [agent.model for agent in header.agents],
         "boundary_m": corners.tolist(),
         "no_fly_zones_m": [np.array(zone).tolist() for zone in header.no_fly_zones_m],
-        "no_spray_zones_m": [np.array(zone).tolist() for zone in getattr(header, "no_spray_zones_m", ())],
+        "no_spray_zones_m": [np.array(zone).tolist() for zone in header.no_spray_zones_m],
         "event_codes": EVENT_CODES,
         "faults": {int(fault): sentence for fault, sentence in SENTENCE.items()},
         "phases": list(PHASES),
@@ -214,7 +214,7 @@ def _quantised(quantity: Quantity, value: Floats, header: RecordHeader) -> tuple
     return column, numbers
 
 
-def _sample_quantum(weight: Floats) -> float:
+def sample_quantum(weight: Floats) -> float:
     """Steps in which a page knows the weight of samples: a 1/1000 of the average."""
     return float(weight.sum() / max(len(weight), 1) / 1000)
 
@@ -224,7 +224,7 @@ def _samples(record: Record) -> dict[str, bytes]:
     return {
         "sample_x": pack(_rounded(samples["x_m"], ground)),
         "sample_y": pack(_rounded(samples["y_m"], ground)),
-        "sample_weight": pack(_rounded(samples["weight"], _sample_quantum(samples["weight"]))),
+        "sample_weight": pack(_rounded(samples["weight"], sample_quantum(samples["weight"]))),
     }
 
 
@@ -240,7 +240,7 @@ def _consumption(record: Record, stride: int) -> dict[str, bytes]:
     sample, frame = table["sample"][order].astype(np.int64), frame[order]
     consumed = np.cumsum(table["amount"][order])
     before = np.concatenate([[0.0], consumed])[np.searchsorted(sample, np.arange(n))] if len(sample) else np.empty(0)
-    whole = _rounded(consumed - before[sample], _sample_quantum(record.samples["weight"])) if len(sample) else sample
+    whole = _rounded(consumed - before[sample], sample_quantum(record.samples["weight"])) if len(sample) else sample
     last = np.flatnonzero((np.diff(sample, append=-1) != 0) | (np.diff(frame, append=-1) != 0))
     sample, frame, whole = sample[last], frame[last], whole[last]
     amount = np.diff(whole, prepend=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import re
 import tomllib
 from collections import Counter
@@ -53,6 +54,22 @@ METRICS = (
     ("model_error_rms_m", "error of the model, a step", "m", 1.0),
     ("least_charge", "least charge at the end", "%", 100.0),
     ("sprayed_l", "sprayed", "L", 1.0),
+    ("litres", "liquid sprayed", "L", 1.0),
+    ("saved_percent", "saved against uniform spraying", "%", 1.0),
+    ("missed_percent", "missed infestation", "%", 1.0),
+    ("survivors_percent", "survivors", "%", 1.0),
+    ("underdosed_m2", "under-dosed", "m²", 1.0),
+    ("overdosed_m2", "over-dosed", "m²", 1.0),
+    ("cv_percent", "coefficient of variation over what needs it", "%", 1.0),
+    ("off_target_litres", "off target", "L", 1.0),
+    ("buffer_litres", "in zones and buffers", "L", 1.0),
+    ("treated_ha", "treated", "ha", 1.0),
+    ("hectares_per_hour", "treated per hour", "ha/h", 1.0),
+    ("makespan_s", "makespan", "s", 1.0),
+    ("energy_kwh", "energy", "kWh", 1.0),
+    ("sorties", "sorties", "", 1.0),
+    ("refills", "refills and swaps", "", 1.0),
+    ("idle_percent", "idle", "%", 1.0),
 )
 """Key of the summary, label, unit shown and factor; all else in the summary is listed behind, under its own name."""
 ROUNDING = 1e-12
@@ -182,18 +199,19 @@ def _asked_and_happened(flown: Sequence[Flown]) -> str:
 def _asked(f: Flown) -> str:
     scenario, header = f.scenario, f.record.header
     control, radio = scenario.get("control", {}), scenario.get("radio", {})
+    reach = float(radio.get("comm_range_m", math.inf))
     corners = np.array(header.boundary_m)
     x, y = corners.T
     hectares = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2 / 1e4
     models = Counter(agent.model for agent in header.agents)
     rows = [
         ("field", f"{hectares:.3g} ha, {np.ptp(x):.5g} m by {np.ptp(y):.5g} m"),
-        ("no-fly zones", f"{len(header.no_fly_zones_m)}"),
+        ("zones", f"{len(header.no_fly_zones_m)} no-fly, {len(header.no_spray_zones_m)} no-spray"),
         ("density", f"{scenario.get('density', {}).get('kind', 'unknown')}, {header.n_samples:,} samples"),
         ("team", ", ".join(f"{n:,} of {model}" for model, n in models.items())),
         ("time", f"{header.n_steps * header.time_step_s:g} s in steps of {header.time_step_s:g} s"),
         ("law", f"{control.get('law', 'unknown')}, limits {control.get('limits', 'applied')}"),
-        ("radio", f"{radio['comm_range_m']:g} m" if "comm_range_m" in radio else "unlimited"),
+        ("radio", f"{reach:g} m" if math.isfinite(reach) else "unlimited"),
     ]
     return f"<p>{escape(str(scenario.get('description', '')))}</p>{_table(rows)}"
 
@@ -292,7 +310,7 @@ def _figures(flown: Sequence[Flown], tell: Callable[[str], None]) -> str:
                 tell(f"figure {name}")
                 title = f"<h3>{escape(f.title)}</h3>" if len(flown) > 1 else ""
                 drawn.append(
-                    f"<figure>{title}{_picture(f.record, name, i)}"
+                    f"<figure{' class=wide' if kind.wide else ''}>{title}{_picture(f.record, name, i)}"
                     f"<figcaption>{escape(kind.caption)}</figcaption></figure>"
                 )
         if drawn and len(flown) > 1:

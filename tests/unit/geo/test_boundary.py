@@ -152,3 +152,16 @@ def test_a_local_field_with_a_place_takes_zones_from_files(write_shapes):
         width_m=100.0, height_m=50.0, origin_lon_lat_deg=(lon, lat), no_fly_file=write_shapes("z.kml", [zone])
     )
     assert Field.from_table(table).no_fly_zones[0].boundary.mean(axis=0) == pytest.approx([15, 15], abs=1e-3)
+
+
+def test_options_of_the_library_are_as_they_were_afterwards(write_shapes, field_shape):
+    import pyogrio
+
+    path = write_shapes("field.gpkg", [field_shape])
+    pyogrio.set_gdal_config_options({"GDAL_HTTP_PROXY": "proxy.example:1"})
+    try:
+        read_boundary(path)
+        assert pyogrio.get_gdal_config_option("GDAL_HTTP_PROXY") == "proxy.example:1"
+        assert pyogrio.get_gdal_config_option("OGR_GEOJSON_MAX_OBJ_SIZE") is None
+    finally:
+        pyogrio.set_gdal_config_options({"GDAL_HTTP_PROXY": None})

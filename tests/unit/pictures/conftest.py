@@ -88,3 +88,27 @@ def make_record():
 @pytest.fixture(scope="session")
 def record(make_record, tmp_path_factory):
     return make_record(out=tmp_path_factory.mktemp("flown") / "made-up")
+
+
+@pytest.fixture(scope="session")
+def sprayed(make_record):
+    """The same with a raster of 4 by 5 cells of 20 m, row 0 in the south."""
+    from dataclasses import replace
+
+    from d2oc.record import Record
+
+    flown = make_record()
+    raster = {"n_rows": 4, "n_columns": 5, "cell_m": 20.0, "origin_x_m": 0.0, "origin_y_m": 0.0}
+    row, column = np.divmod(np.arange(20), 5)
+    cells = {
+        "x_m": 20.0 * column + 10.0,
+        "y_m": 20.0 * row + 10.0,
+        "target_l_ha": np.where(row == 0, 12.0, 0.0),
+        "maximum_l_ha": np.full(20, 20.0),
+        "deposit_l_ha": np.where(row == 0, 9.0, 0.0),
+    }
+    tables = {name: getattr(flown, name) for name in ("samples", "trajectory", "consumption", "messages", "events")}
+    header = replace(flown.header, raster=raster)
+    more = {"spray_l_min": np.full(len(tables["trajectory"]["tick"]), 0.5)}
+    tables["trajectory"] = {**tables["trajectory"], **more}
+    return Record(header, "complete", flown.scenario_toml, {**tables, "cells": cells}, flown.provenance)

@@ -105,6 +105,26 @@ def test_a_large_team_is_a_band_and_a_small_one_lines(make_record):
     assert (len(few.lines), len(few.collections)) == (4, 0)
 
 
+def test_the_dose_map_shows_what_was_asked_for_deposited_and_the_difference(sprayed):
+    figure = drawn(sprayed, "dose")
+    asked, deposited, difference = (axes.collections[0].get_array() for axes in figure.axes[:3])
+    for values, south in ((asked, 12.0), (deposited, 9.0), (difference, -3.0)):
+        assert values[0].tolist() == [south] * 5
+        assert values[1:].mask.all()
+    assert "[L/ha]" in {axes.get_ylabel() for axes in figure.findobj(type(figure.axes[0]))}
+
+
+def test_the_workload_of_sprayers_is_in_litres(sprayed):
+    (axes,) = drawn(sprayed, "workload").axes
+    assert axes.get_ylabel() == "liquid [L]"
+
+
+def test_a_map_holds_all_places_flown_to(make_record):
+    record = make_record(n_steps=400)  # flies 202 m far on a field of 100 m
+    (axes,) = drawn(record, "flown").axes
+    assert axes.get_xlim()[1] > 202.0
+
+
 @pytest.mark.parametrize(
     "shape",
     [

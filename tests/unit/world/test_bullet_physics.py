@@ -158,6 +158,7 @@ def test_angular_momentum_of_a_tumbling_body_is_kept():
     world, state = make_world([frame], height=900.0)
     cut(world)
     world.bodies.set_motion(0, [0, 0, 0], [1.0, 2.0, 3.0])
+    world.bodies.read(world.body)
     track = fly(world, state, 10)
     from scipy.spatial.transform import Rotation
 

@@ -1,0 +1,281 @@
+"""`d2oc fly`, `d2oc preflight` and `d2oc sim-vehicle`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from d2oc.cli.printing import AsJson, as_file_name, print_json, say
+from d2oc.cli.program import CHECK_FAILED, INTERRUPTED, app
+from d2oc.cli.summary import show_summary
+
+if TYPE_CHECKING:
+    from d2oc.scenario.schema import Scenario
+    from d2oc_hardware.fleet import Fleet
+    from d2oc_hardware.preflight import Check
+    from d2oc_hardware.swarm import FlightPlan, Swarm
+
+ScenarioArgument = Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")]
+FleetOption = Annotated[Path | None, typer.Option(help="Fleet file: drones, links, homes, limits.")]
+SimOption = Annotated[int | None, typer.Option(help="Instead of a fleet: start so many simulated vehicles.", min=1)]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the scenario; repeatable.")
+]
+SpeedupOption = Annotated[
+    float, typer.Option(help="Seconds of the flight in one of the wall; simulated only.", min=0.1)
+]
+KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, Ctrl-C all home"
+
+
+@app.command(epilog="Example: d2oc fly six_drones --sim 4 --set control.law=closed-form --speedup 5")
+def fly(
+    scenario: ScenarioArgument,
+    fleet: FleetOption = None,
+    sim: SimOption = None,
+    speedup: SpeedupOption = 1.0,
+    changes: SetOption = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the scenario's seed.", min=0)] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-flown.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
+    physics: Annotated[str, typer.Option(help="Of simulated vehicles: ideal, bullet or auto.")] = "ideal",
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="DRONE:KIND@S[:DURATION]", help="Something that goes wrong; --sim only.")
+    ] = None,
+    upload_fence: Annotated[bool, typer.Option("--upload-fence", help="Write the fence into the autopilots.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fly a scenario with real flight controllers or simulated ones; every command passes the guard."""
+    plan = _plan(scenario, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence)
+    from d2oc_hardware.swarm import require_rung
+
+    require_rung(plan.fleet, simulated=plan.simulated)
+    summary, failed, interrupted = asyncio.run(_fly(plan))
+    if failed is not None:
+        print_json({"checks": failed}) if as_json else None
+        raise typer.Exit(CHECK_FAILED)
+    (plan.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(summary)
+    else:
+        show_summary(summary)
+        print(
+            f"landed {'yes' if summary['landed'] else 'NO'}, fence breaches {summary['fence_breaches']}, "
+            f"sprayed outside the mission {summary['spray_outside_mission_s']} s\nrecord {plan.out}"
+        )
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command(epilog="Example: d2oc preflight six_drones --fleet fleet.toml --set control.law=closed-form")
+def preflight(
+    scenario: ScenarioArgument,
+    fleet: FleetOption = None,
+    sim: SimOption = None,
+    speedup: SpeedupOption = 1.0,
+    changes: SetOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Connect to every drone, read and compare, print a checklist; exit code 1 if it must not fly."""
+    plan = _plan(scenario, fleet, sim, speedup, changes, None, None, True, "ideal", None, False)
+    checks = asyncio.run(_check(plan))
+    failed = _show_checks(checks, silent=as_json)
+    if as_json:
+        print_json({"passed": not failed, "drones": [[c._asdict() for c in own] for own in checks]})
+    if failed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command("sim-vehicle", epilog="Example: d2oc sim-vehicle --port 14580 --to 127.0.0.1:14550 --speedup 2")
+def sim_vehicle(
+    system_id: Annotated[int, typer.Option(help="MAVLink system id.", min=1, max=250)] = 1,
+    port: Annotated[int, typer.Option(help="UDP port on 127.0.0.1; 0: any.", min=0, max=65535)] = 0,
+    to: Annotated[list[str] | None, typer.Option(metavar="HOST:PORT", help="Speak to it first; repeatable.")] = None,
+    at: Annotated[str, typer.Option(metavar="LAT,LON,ALT", help="Where it stands, WGS84.")] = "47.397742,8.545594,488",
+    speedup: SpeedupOption = 1.0,
+    physics: Annotated[str, typer.Option(help="ideal, bullet, or auto: bullet where PyBullet is installed.")] = "auto",
+    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter; repeatable.")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="KIND@S[:DURATION]", help="Goes wrong so long after take-off.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="File with the key for signing.", exists=True)] = None,
+    report: Annotated[Path | None, typer.Option(help="File that is to hold the truth, every second.")] = None,
+    epoch: Annotated[float | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Simulate a vehicle that speaks MAVLink 2 over UDP on the loopback interface, until Ctrl-C."""
+    from d2oc_hardware.clock import Clock
+    from d2oc_hardware.frames import FieldDatum, Geodetic
+    from d2oc_hardware.mavlink.codec import read_key
+    from d2oc_hardware.simulated.process import VehicleSetup, fly_vehicles, parse_fault
+
+    try:
+        latitude, longitude, altitude = map(float, at.split(","))
+        parameters = {name: float(value) for name, _, value in (text.partition("=") for text in param or ())}
+        peers = tuple((host, int(number)) for host, _, number in (text.rpartition(":") for text in to or ()))
+    except ValueError:
+        raise typer.BadParameter("--at is LAT,LON,ALT, --param NAME=VALUE and --to HOST:PORT") from None
+    setup = VehicleSetup(
+        FieldDatum(Geodetic(latitude, longitude, altitude)),
+        system=system_id,
+        port=port,
+        peers=peers,
+        physics=physics,
+        parameters=parameters,
+        key=read_key(key) if key else None,
+        faults=tuple(map(parse_fault, fault or ())),
+        report=report,
+    )
+    asyncio.run(fly_vehicles([setup], Clock(speedup) if epoch is None else Clock(speedup, epoch)))
+
+
+def _plan(
+    scenario: str,
+    fleet: Path | None,
+    sim: int | None,
+    speedup: float,
+    changes: list[str] | None,
+    seed: int | None,
+    out: Path | None,
+    overwrite: bool,
+    physics: str,
+    faults: list[str] | None,
+    upload_fence: bool,
+) -> FlightPlan:
+    from d2oc.scenario import load_scenario
+    from d2oc_hardware.fleet import load_fleet
+    from d2oc_hardware.swarm import FlightPlan
+
+    if (fleet is None) == (sim is None):
+        raise typer.BadParameter("give either --fleet FILE or --sim N")
+    if sim is None and (speedup != 1.0 or faults):
+        raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
+    changes = [*(changes or ()), *([f"team.n_agents={sim}"] if sim is not None else ())]
+    loaded = load_scenario(scenario, overrides=changes, seed=seed)
+    the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup)
+    folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
+    return FlightPlan(
+        loaded, the_fleet, folder, speedup, sim is not None, physics, tuple(map(_fault, faults or ())), upload_fence,
+        overwrite or out is None,
+    )  # fmt: skip
+
+
+def _fault(text: str) -> tuple[int, str]:
+    from d2oc_hardware.simulated.process import parse_fault
+
+    number, _, fault = text.partition(":")
+    if not number.isdigit():
+        raise typer.BadParameter("--fault is DRONE:KIND@SECONDS, such as 1:gps-loss@20")
+    if not fault.startswith("process-killed@"):
+        parse_fault(fault)
+    return int(number), fault
+
+
+def _simulated_fleet(scenario: Scenario, speedup: float) -> Fleet:
+    from d2oc.mission import prepare
+    from d2oc_hardware.fleet import simulated_fleet
+    from d2oc_hardware.swarm import free_ports
+
+    setup = prepare(scenario).setup
+    states = zip(setup.kind, setup.initial_states, strict=True)
+    homes = [
+        (float(x[m.position_states[0]]), float(x[m.position_states[1]])) for k, x in states for m in [setup.models[k]]
+    ]
+    speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup)
+
+
+async def _check(plan: FlightPlan) -> list[list[Check]]:
+    from d2oc_hardware.swarm import Swarm
+
+    swarm = Swarm(plan, say)
+    try:
+        return await swarm.check()
+    finally:
+        await swarm.close()
+
+
+async def _fly(plan: FlightPlan) -> tuple[dict[str, Any], list[Any] | None, bool]:
+    from d2oc_hardware.swarm import Swarm
+
+    swarm = Swarm(plan, say)
+    loop = asyncio.get_running_loop()
+    presses = 0
+
+    def stop() -> None:
+        nonlocal presses
+        presses += 1
+        say("all return home; once more: all land where they are" if presses == 1 else "all land")
+        swarm.return_all() if presses == 1 else swarm.land_all()
+
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    with _Keyboard(loop, swarm):
+        try:
+            checks = await swarm.check()
+            if _show_checks(checks, silent=True):
+                failed = [{"drone": n, **c._asdict()} for n, own in enumerate(checks) for c in own if not c.passed]
+                for line in failed:
+                    say(f"drone {line['drone']}: {line['name']}: {line['sentence']}")
+                return {}, failed, False
+            record, ended = await swarm.fly()
+            return {**record.summary(), **ended}, None, swarm.interrupted
+        finally:
+            await swarm.close()
+
+
+def _show_checks(checks: list[list[Check]], *, silent: bool) -> bool:
+    """Print the checklists; whether something failed."""
+    if not silent:
+        for number, own in enumerate(checks):
+            print(f"drone {number}")
+            for check in own:
+                print(f"  [{'x' if check.passed else ' '}] {check.name}: {check.sentence}")
+        bad = sum(not check.passed for own in checks for check in own)
+        print("ready to fly" if not bad else f"do NOT fly: {bad} checks failed")
+    return any(not check.passed for own in checks for check in own)
+
+
+class _Keyboard:
+    """Keys of the operator, where the terminal is one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, swarm: Swarm) -> None:
+        self._loop = loop
+        self._actions: dict[str, Callable[[], None]] = {
+            "p": swarm.pause,
+            "r": swarm.resume,
+            "h": swarm.return_all,
+            "l": swarm.land_all,
+            "x": lambda: swarm.order("spray", on=False),
+        }
+        self._settings: Any = None
+
+    def __enter__(self) -> None:
+        if not sys.stdin.isatty():
+            return
+        import termios
+        import tty
+
+        self._settings = termios.tcgetattr(sys.stdin)
+        tty.setcbreak(sys.stdin)
+        self._loop.add_reader(sys.stdin, self._read)
+        say(KEYS)
+
+    def _read(self) -> None:
+        for key in os.read(sys.stdin.fileno(), 16).decode("utf-8", "ignore"):
+            action = self._actions.get(key)
+            if action is not None:
+                action()
+
+    def __exit__(self, *_: object) -> None:
+        if self._settings is not None:
+            import termios
+
+            self._loop.remove_reader(sys.stdin)
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)

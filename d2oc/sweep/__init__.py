@@ -1,0 +1,1 @@
+"""Look for the settings of a scenario that serve a metric best."""

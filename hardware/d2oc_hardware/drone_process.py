@@ -1,0 +1,225 @@
+"""The process of one drone: its vehicle, its guard, its agent. Orders come as JSON lines, reports go as JSON lines.
+
+When the orders end because the ground station's program has died, the drone goes home and lands, then the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2oc.agent import Agent, Observation
+from d2oc.errors import D2ocError
+from d2oc.ledger import quantum_of
+from d2oc.mission import Prepared, prepare
+from d2oc.runtime.agents import agent_setups, ground_of_team
+from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT
+from d2oc.scenario import load_scenario
+from d2oc.scenario.schema import Scenario
+from d2oc.vehicles.motion import limit_input, motion_arrays
+from d2oc_hardware.clock import Clock
+from d2oc_hardware.fleet import Fleet
+from d2oc_hardware.frames import Place
+from d2oc_hardware.guard import Guard
+from d2oc_hardware.keep_out import Area
+from d2oc_hardware.mavlink.codec import read_key
+from d2oc_hardware.mavlink.controller import MavlinkController
+from d2oc_hardware.mavlink.link import open_link
+from d2oc_hardware.neighbours import Neighbours
+from d2oc_hardware.pilot import Phase, Pilot, Task
+from d2oc_hardware.preflight import check_drone
+
+
+def agent_of(scenario: Scenario, prepared: Prepared, number: int) -> Agent:
+    """The agent that flies as this number in the simulation, too."""
+    ground = ground_of_team(prepared.setup)
+    setups = agent_setups(
+        prepared.setup, ground, scenario.mission.time_step_s, scenario.radio.message_limit_bytes,
+        give_way=scenario.mission.give_way,
+    )  # fmt: skip
+    return Agent(setups[number], ground)
+
+
+def limits_of(prepared: Prepared, number: int) -> Callable[[int, np.ndarray, np.ndarray], np.ndarray]:
+    """What a drone's model allows of a command, as in the simulation."""
+    motion, kind = motion_arrays(prepared.setup.models), int(prepared.setup.kind[number])
+
+    def limited(k: int, state: np.ndarray, command: np.ndarray) -> np.ndarray:
+        allowed = command.copy()
+        limit_input(motion, kind, min(k, int(motion.length[kind]) - 1), state, allowed)
+        return allowed
+
+    return limited
+
+
+def warm_up(scenario: Scenario, prepared: Prepared) -> None:
+    """Let two agents talk for a few steps on the ground: in the air nothing may be compiled for the first time."""
+    agents = [agent_of(scenario, prepared, 0), agent_of(scenario, prepared, len(prepared.setup.kind) - 1)]
+    inboxes: list[list[bytes]] = [[], []]
+    for tick in range(6):
+        outcomes = [
+            agent.step(Observation(tick, prepared.setup.initial_states[agent.number]), inbox)
+            for agent, inbox in zip(agents, inboxes, strict=True)
+        ]
+        limits_of(prepared, 0)(tick, prepared.setup.initial_states[0], outcomes[0].command)
+        inboxes = [outcomes[1].outbox, outcomes[0].outbox]
+
+
+def task_of(scenario: Scenario, prepared: Prepared, fleet: Fleet, number: int) -> Task:
+    """What drone `number` is to do."""
+    setup, drone = prepared.setup, fleet.drones[number]
+    model = setup.models[setup.kind[number]]
+    x, y = (float(setup.initial_states[number][i]) for i in model.position_states)
+    limits = fleet.guard_limits(number)
+    return Task(
+        number=number,
+        home=Place(*drone.home_m, 0.0),
+        start=Place(x, y, drone.height_m),
+        height=drone.height_m,
+        time_step=scenario.mission.time_step_s,
+        n_steps=int(setup.n_steps[number]),
+        model=model.name,
+        state_names=model.state_names,
+        comm_range=scenario.radio.comm_range_m,
+        band=(limits.lowest, limits.highest),
+        negligible=int(NEGLIGIBLE_WEIGHT / quantum_of(setup.weights, len(setup.kind))),
+    )
+
+
+class DroneProcess:
+    """Obeys orders.
+
+    Parameters
+    ----------
+    order : mapping
+        The first one: scenario, fleet, number, ports, clock, log.
+    """
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        self._order = order
+        self._number = int(order["number"])
+        self._clock = Clock(order["speedup"], order["epoch"])
+        self._fleet = Fleet.model_validate(order["fleet"])
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self, orders: asyncio.StreamReader) -> None:
+        """Connect, check, then do what is ordered until the drone is down or the orders end."""
+        order, number, fleet = self._order, self._number, self._fleet
+        scenario = load_scenario(order["scenario"])
+        prepared = prepare(scenario)
+        key = read_key(fleet.key_file) if fleet.key_file else None
+        log = Path(order["log"]) if order["log"] else None
+        link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
+        controller = MavlinkController(link, fleet.drones[number].system_id, fleet.datum.datum, self._clock)
+        radio = Neighbours(number, {int(n): port for n, port in order["ports"].items()}, self._clock.now)
+        await radio.open()
+        boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
+        zones = [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_fly_zones]
+        fence = fleet.fence(boundary, zones)
+        spray_area = Area(boundary, zones)
+        guard = Guard(fleet.guard_limits(number), fleet.watch(), Area(fence[0].corners, zones), spray_area)
+        warm_up(scenario, prepared)
+        await controller.connect()
+        if order["upload_fence"]:
+            await controller.upload_fence(fence)
+            await self._clock.sleep(0.5)
+        checks = await check_drone(controller, fleet, number, fence)
+        self._say({"kind": "checks", "checks": [list(check) for check in checks]})
+        agent = agent_of(scenario, prepared, number)
+        task = task_of(scenario, prepared, fleet, number)
+        self._pilot = Pilot(task, controller, guard, limits_of(prepared, number), agent, radio, self._clock, self._say)
+        self._controller = controller
+        flying = asyncio.ensure_future(self._pilot.run())
+        listening = asyncio.ensure_future(self._listen(orders))
+        try:
+            await self._watch(flying, listening)
+        finally:
+            for running in (flying, listening, *self._tasks):
+                running.cancel()
+            await self._pilot.end()
+            await controller.close()
+            radio.close()
+            link.close()
+
+    async def _watch(self, flying: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
+        waiting_told = False
+        while True:
+            await self._clock.sleep(0.2)
+            if flying.done():
+                flying.result()
+            if self._pilot.is_waiting and not waiting_told:
+                waiting_told = True
+                self._say({"kind": "waiting"})
+            if self._pilot.is_down:
+                self._say({"kind": "down", "summary": self._pilot.summary()})
+                return
+            if listening.done() and self._pilot.phase == Phase.GROUND:
+                return
+
+    async def _listen(self, orders: asyncio.StreamReader) -> None:
+        while line := await orders.readline():
+            self._pilot.operator_heard = self._clock.now()
+            self._do(json.loads(line))
+        self._pilot.go_home()  # the ground station's program is gone
+        while True:
+            self._pilot.operator_heard = self._clock.now()
+            await self._clock.sleep(1.0)
+
+    def _do(self, order: Mapping[str, Any]) -> None:
+        pilot, what = self._pilot, order["order"]
+        if what == "take off":
+            self._start(self._try(pilot.take_off()))
+        elif what == "begin":
+            pilot.begin(float(order["at"]))
+        elif what == "pause":
+            pilot.pause()
+        elif what == "engage":
+            self._start(self._try(pilot.engage()))
+        elif what == "return":
+            pilot.go_home()
+        elif what == "land":
+            pilot.land_here()
+        elif what == "spray":
+            pilot.spraying_allowed = bool(order["on"])
+        elif what == "die":  # a fault on purpose, for tests
+            os.kill(os.getpid(), 9)
+
+    def _start(self, work: Any) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def _try(self, work: Any) -> None:
+        try:
+            await work
+        except D2ocError as error:
+            self._say({"kind": "refused", "text": str(error)})
+            if self._controller.telemetry.landed:
+                self._pilot.phase = Phase.GROUND
+
+    def _say(self, report: Mapping[str, Any]) -> None:
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    orders = asyncio.StreamReader(limit=1 << 24)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    first = json.loads(await orders.readline())
+    try:
+        await DroneProcess(first).run(orders)
+    except D2ocError as error:
+        print(json.dumps({"kind": "failed", "text": str(error)}), flush=True)
+
+
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the ground station's to answer
+    asyncio.run(_main())

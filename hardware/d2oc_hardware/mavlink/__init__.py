@@ -1,0 +1,1 @@
+"""MAVLink 2: codec with signing, transports, the adapter to a flight controller, its log."""

@@ -1,0 +1,124 @@
+"""Pre-flight: what is read from a vehicle and compared before it may arm. It reads, and never writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from d2oc_hardware.fleet import Fleet
+from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError
+from d2oc_hardware.frames import Place
+from d2oc_hardware.keep_out import Area
+
+LEAST_SATELLITES = 10
+LEAST_BATTERY = 0.5
+HOME_TOLERANCE_M = 3.0
+CORNER_TOLERANCE_M = 0.05
+
+
+class Check(NamedTuple):
+    """A line of the checklist."""
+
+    name: str
+    passed: bool
+    sentence: str
+
+
+class Wanted(NamedTuple):
+    """What a parameter must be, and why."""
+
+    name: str
+    low: float
+    high: float
+    why: str
+
+
+def wanted_parameters(fleet: Fleet, number: int) -> list[Wanted]:
+    """Parameters of one drone."""
+    height = 100.0 * fleet.drones[number].height_m
+    return [
+        Wanted("FS_GCS_ENABLE", 1, 5, "or nobody notices that this program is gone"),
+        Wanted("FS_GCS_TIMEOUT", 1, 5, "or it takes too long to notice"),
+        Wanted("MAV_GCS_SYSID", fleet.source_system, fleet.source_system, "or our heartbeat does not count"),
+        Wanted("GUID_TIMEOUT", 0.1, 1, "or it flies on for long after the last setpoint"),
+        Wanted("FENCE_ENABLE", 1, 1, "the fence of the autopilot is the last one"),
+        Wanted("FENCE_ACTION", 1, 5, "or a breach is only reported"),
+        Wanted("RTL_ALT", height - 50, height + 50, "every drone returns in its own layer"),
+        Wanted("BATT_FS_LOW_ACT", 1, 3, "or it flies until it falls"),
+        Wanted("RC9_OPTION", 15, 15, "the sprayer is run by an override of this channel, so that it stops by itself"),
+        Wanted("RC_OVERRIDE_TIME", 0.1, 1, "so long the pump runs on when this program dies"),
+    ]
+
+
+async def check_drone(
+    controller: FlightController, fleet: Fleet, number: int, fence: Sequence[FencePolygon]
+) -> list[Check]:
+    """All checks of one vehicle that is connected.
+
+    Parameters
+    ----------
+    controller : FlightController
+        Connected.
+    fleet : Fleet
+        What it should be.
+    number : int
+        Which drone of the fleet.
+    fence : sequence of FencePolygon
+        What it should hold.
+    """
+    t = controller.telemetry
+    health, battery = t.health, t.battery
+    home = Place(*fleet.drones[number].home_m, 0.0)
+    away = math.inf if t.position is None else math.hypot(t.position.east - home.east, t.position.north - home.north)
+    area = Area(fence[0].corners, [p.corners for p in fence[1:]])
+    room = area.distance(home.east, home.north) if area.contains(home.east, home.north) else -1.0
+    checks = [
+        Check("position", health.position_known, "the autopilot trusts its position"),
+        Check("satellites", health.satellites >= LEAST_SATELLITES, f"{health.satellites} used, at least 10 needed"),
+        Check(
+            "arming",
+            health.armable,
+            "it says that it would arm" + (f": {health.problems[-1]}" if health.problems else ""),
+        ),
+        Check("on the ground", t.landed and not t.armed, "landed and disarmed"),
+        Check("home", away <= HOME_TOLERANCE_M, f"{away:.1f} m from home_m of the fleet file, at most 3"),
+        Check(
+            "room", room >= fleet.limits.margin_m, f"home is {room:.1f} m inside fence and zones, margin_m is needed"
+        ),
+        Check(
+            "battery", battery is not None and battery >= LEAST_BATTERY, f"{_percent(battery)}, at least 50 % needed"
+        ),
+    ]
+    checks += await _parameter_checks(controller, fleet, number)
+    checks.append(await _fence_check(controller, fence))
+    return checks
+
+
+async def _parameter_checks(controller: FlightController, fleet: Fleet, number: int) -> list[Check]:
+    wanted = wanted_parameters(fleet, number)
+    values = await controller.parameters([w.name for w in wanted])
+    checks = []
+    for w in wanted:
+        value = values[w.name]
+        told = "unknown to the vehicle" if value is None else f"{value:g}"
+        span = f"{w.low:g}" if w.low == w.high else f"{w.low:g} to {w.high:g}"
+        passed = value is not None and w.low <= value <= w.high
+        checks.append(Check(w.name, passed, f"{told}, {span} needed: {w.why}"))
+    return checks
+
+
+async def _fence_check(controller: FlightController, fence: Sequence[FencePolygon]) -> Check:
+    try:
+        held = await controller.read_fence()
+    except FlightError as error:
+        return Check("fence", False, str(error))
+    same = [(len(p.corners), p.inside_allowed) for p in held] == [(len(p.corners), p.inside_allowed) for p in fence]
+    if same:
+        pairs = zip((c for p in fence for c in p.corners), (c for p in held for c in p.corners), strict=True)
+        same = all(math.dist(a, b) < CORNER_TOLERANCE_M for a, b in pairs)
+    return Check("fence", same, "the autopilot holds the fence of this mission" + ("" if same else ": upload it"))
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{100 * share:.0f} %"

@@ -1,0 +1,483 @@
+"""`d2oc fly`: starts a process for every drone, gives orders, gathers what they report into one record.
+
+The ground station decides nothing about motion: agents and guards do, each in its own process. It says when to begin,
+hears the operator, and writes down. If it dies, the drones go home; if a drone's process dies, its autopilot takes
+that one home, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2oc.ledger import quantum_of
+from d2oc.mission import Prepared, prepare
+from d2oc.record import Record, RecordWriter, Tick, remove_record
+from d2oc.runtime.choice import unfit
+from d2oc.scenario import scenario_toml
+from d2oc.scenario.schema import Scenario
+from d2oc_hardware.clock import Clock
+from d2oc_hardware.fleet import Fleet
+from d2oc_hardware.flight_controller import FlightError
+from d2oc_hardware.frames import Place
+from d2oc_hardware.pilot import Phase
+from d2oc_hardware.preflight import Check
+from d2oc_hardware.simulated.parameters import FOR_SWARMS
+
+MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
+"""Vehicle models whose commands an autopilot takes as velocities."""
+RUNGS = ("simulation", "bench", "tethered", "single", "swarm")
+START_TIMEOUT_WALL_S = 120.0
+"""Until all drone processes are connected and checked. [s]"""
+ALIVE_INTERVAL = 1.0
+"""The drones hear from the ground station so often. [s]"""
+COUNTDOWN = 1.0
+"""Between the order to begin and the beginning. [s]"""
+LAND_TIMEOUT = 240.0
+"""After the mission's end, until everyone must be down. [s]"""
+
+
+@dataclass(frozen=True)
+class FlightPlan:
+    """What is flown."""
+
+    scenario: Scenario
+    fleet: Fleet
+    out: Path
+    speedup: float = 1.0
+    simulated: bool = False
+    physics: str = "ideal"
+    faults: tuple[tuple[int, str], ...] = ()
+    """Drone and fault, as `d2oc sim-vehicle --fault` takes it; also `process-killed@SECONDS` after the beginning."""
+    upload_fence: bool = False
+    overwrite: bool = False
+
+
+@dataclass
+class _Drone:
+    """What the ground station knows of a drone."""
+
+    process: asyncio.subprocess.Process
+    checks: list[Check] | None = None
+    waiting: bool = False
+    down: bool = False
+    dead: bool = False
+    summary: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    ticks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    last: dict[str, Any] | None = None
+    vehicle: asyncio.subprocess.Process | None = None
+
+    @property
+    def flies(self) -> bool:
+        return not self.down and not self.dead
+
+
+class Swarm:
+    """A flight.
+
+    Parameters
+    ----------
+    plan : FlightPlan
+        What is flown.
+    say : callable
+        Takes sentences for the operator.
+    """
+
+    def __init__(self, plan: FlightPlan, say: Callable[[str], None]) -> None:
+        require_flyable(plan.scenario, plan.fleet)
+        self.plan = plan
+        self._say = say
+        self._clock = Clock(plan.speedup)
+        self._prepared: Prepared = prepare(plan.scenario)
+        self._drones: list[_Drone] = []
+        self._tick = 0
+        self._began: float | None = None
+        self._paused = False
+        self.interrupted = False
+        self._kill_at = {
+            n: float(text.partition("@")[2]) for n, text in plan.faults if text.startswith("process-killed")
+        }
+        quantum = quantum_of(self._prepared.setup.weights, len(self._prepared.setup.kind))
+        self._quantum = quantum
+        self._writer: RecordWriter | None = None
+
+    # Orders of the operator
+
+    def order(self, what: str, **more: Any) -> None:
+        """Give an order to every drone that flies."""
+        for drone in self._drones:
+            self._order(drone, what, **more)
+
+    def _order(self, drone: _Drone, what: str, **more: Any) -> None:
+        if drone.flies and drone.process.stdin is not None:
+            with suppress(OSError, RuntimeError):
+                drone.process.stdin.write(json.dumps({"order": what, **more}).encode() + b"\n")
+
+    def pause(self) -> None:
+        """Everyone stands still."""
+        self._paused = True
+        self.order("pause")
+
+    def resume(self) -> None:
+        """Everyone goes on."""
+        self._paused = False
+        self.order("engage")
+        self.order("begin", at=self._clock.now() + COUNTDOWN)
+
+    def return_all(self) -> None:
+        """Everyone goes home."""
+        self.interrupted = True
+        self.order("return")
+
+    def land_all(self) -> None:
+        """Everyone lands where it is."""
+        self.interrupted = True
+        self.order("land")
+
+    # The flight
+
+    async def check(self) -> list[list[Check]]:
+        """Start everything, connect and check; the checklists of all drones."""
+        await self._start()
+        await self._wait(lambda drone: drone.checks is not None, "is not connected and checked")
+        return [drone.checks or [] for drone in self._drones]
+
+    async def fly(self) -> tuple[Record, dict[str, Any]]:
+        """Take off, fly the mission, bring everyone home; the record, and how it ended."""
+        plan, prepared = self.plan, self._prepared
+        if plan.overwrite:
+            remove_record(plan.out)
+        self._writer = RecordWriter(
+            plan.out, prepared.header, scenario_toml(plan.scenario), prepared.samples.points,
+            prepared.samples.weights, runtime="fly",
+        )  # fmt: skip
+        self.order("take off")
+        with suppress(FlightError):
+            await self._wait(lambda drone: drone.waiting or bool(drone.problems), "is not at its start", 300.0)
+        refused = [n for n, drone in enumerate(self._drones) if not drone.waiting]
+        if refused:
+            self._say(f"drone {refused[0]} did not get to its start, so all return")
+            self.return_all()
+        else:
+            self._began = self._clock.now() + COUNTDOWN
+            self.order("begin", at=self._began)
+        await self._until_down()
+        record = self._writer.finish(
+            "interrupted" if self.interrupted else "complete", {"wall_time_s": 0.0, **_NO_TIMES}
+        )
+        return record, self._summary()
+
+    async def close(self) -> None:
+        """End every process that was started here."""
+        for drone in self._drones:
+            for process in (drone.process, drone.vehicle):
+                if process is not None and process.returncode is None:
+                    with suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
+
+    async def _start(self) -> None:
+        plan = self.plan
+        plan.out.mkdir(parents=True, exist_ok=True)
+        job = plan.out / "fly.toml"
+        job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
+        ports = dict(enumerate(free_ports(len(plan.fleet.drones))))
+        for number in range(len(plan.fleet.drones)):
+            vehicle = await self._start_vehicle(number) if plan.simulated else None
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "d2oc_hardware.drone_process",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24, env=_environment(),
+            )  # fmt: skip
+            drone = _Drone(process, vehicle=vehicle)
+            self._drones.append(drone)
+            first = {
+                "scenario": str(job),
+                "fleet": plan.fleet.model_dump(mode="json"),
+                "number": number,
+                "ports": ports,
+                "speedup": plan.speedup,
+                "epoch": self._clock.epoch,
+                "log": str(plan.out / f"drone-{number}.tlog"),
+                "upload_fence": plan.upload_fence or plan.simulated,
+            }
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(first).encode() + b"\n")
+            drone_task = asyncio.ensure_future(self._hear(number, drone))
+            drone_task.add_done_callback(lambda task: task.exception())
+        self._alive = asyncio.ensure_future(self._stay_alive())
+
+    async def _start_vehicle(self, number: int) -> asyncio.subprocess.Process:
+        plan, drone = self.plan, self.plan.fleet.drones[number]
+        at = plan.fleet.datum.datum.geodetic(Place(*drone.home_m, 0.0))
+        to = drone.link.removeprefix("udp:")
+        silence = min(5.0, max(3.0, 1.5 * plan.speedup))
+        parameters = {
+            **FOR_SWARMS,
+            "FS_GCS_TIMEOUT": silence,
+            "RTL_ALT": 100.0 * drone.height_m,
+            "MAV_GCS_SYSID": plan.fleet.source_system,
+        }
+        arguments = [
+            "sim-vehicle", "--system-id", str(drone.system_id), "--to", to, "--speedup", str(plan.speedup),
+            "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
+            "--physics", plan.physics, "--report", str(plan.out / f"vehicle-{number}.json"),
+        ]  # fmt: skip
+        for name, value in parameters.items():
+            arguments += ["--param", f"{name}={value}"]
+        for of, fault in plan.faults:
+            if of == number and not fault.startswith("process-killed"):
+                arguments += ["--fault", fault]
+        if plan.fleet.key_file is not None:
+            arguments += ["--key", str(plan.fleet.key_file)]
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "d2oc", *arguments, stdin=asyncio.subprocess.DEVNULL, env=_environment(),
+            start_new_session=True,
+        )  # fmt: skip
+
+    async def _stay_alive(self) -> None:
+        while True:
+            self.order("alive")
+            now = self._clock.now()
+            for number, at in list(self._kill_at.items()):
+                if self._began is not None and now - self._began >= at:
+                    del self._kill_at[number]
+                    self._order(self._drones[number], "die")
+            await self._clock.sleep(ALIVE_INTERVAL)
+
+    async def _wait(self, holds: Callable[[_Drone], bool], complaint: str, timeout: float | None = None) -> None:
+        """Until something holds of every drone; raises for the first of which it does not."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (START_TIMEOUT_WALL_S if timeout is None else self._clock.wall(timeout))
+        while not all(map(holds, self._drones)):
+            late = next(n for n, drone in enumerate(self._drones) if not holds(drone))
+            drone = self._drones[late]
+            if drone.dead or loop.time() > end or self.interrupted:
+                why = f": {drone.problems[-1]}" if drone.problems else ""
+                raise FlightError(f"drone {late} {complaint}{why}")
+            await asyncio.sleep(0.05)
+
+    async def _until_down(self) -> None:
+        """Until everyone is down or lost; longer than the mission and the way home cannot take it."""
+        end = None
+        longest = self.plan.scenario.mission.duration_s * 1.5 + LAND_TIMEOUT
+        deadline = self._clock.now() + longest
+        while any(drone.flies for drone in self._drones):
+            self._write_ticks()
+            if self._paused:
+                deadline = max(deadline, self._clock.now() + LAND_TIMEOUT)
+            if self._clock.now() > deadline and end is None:
+                end = self._clock.now()
+                self._say("the mission is over and not everyone is down: all land")
+                self.order("land")
+            if end is not None and self._clock.now() > end + LAND_TIMEOUT:
+                break
+            await asyncio.sleep(0.05)
+        if self.plan.simulated and any(drone.dead for drone in self._drones):
+            await self._until_vehicles_down()
+        self._write_ticks(last=True)
+
+    async def _until_vehicles_down(self) -> None:
+        end = self._clock.now() + LAND_TIMEOUT
+        while self._clock.now() < end:
+            if all(truth.get("landed") or not truth.get("flew") for truth in self._truths()):
+                return
+            await asyncio.sleep(0.1)
+
+    async def _hear(self, number: int, drone: _Drone) -> None:
+        """Take in what a drone's process reports, until it ends."""
+        assert drone.process.stdout is not None
+        while line := await drone.process.stdout.readline():
+            with suppress(json.JSONDecodeError):
+                self._note(number, drone, json.loads(line))
+        await drone.process.wait()
+        if not drone.down:
+            drone.dead = True
+            if self._began is not None:
+                self._say(f"drone {number}: its process ended; its autopilot is to take it home")
+
+    def _note(self, number: int, drone: _Drone, report: Mapping[str, Any]) -> None:
+        kind = report["kind"]
+        if kind == "tick":
+            drone.ticks[report["tick"]] = dict(report)
+        elif kind == "checks":
+            drone.checks = [Check(*check) for check in report["checks"]]
+        elif kind == "waiting":
+            drone.waiting = True
+        elif kind == "down":
+            drone.down, drone.summary = True, dict(report["summary"])
+            causes = ", ".join(drone.summary["causes"])
+            self._say(f"drone {number}: down" + (f" ({causes})" if causes else ""))
+        elif kind in ("refused", "failed", "note"):
+            drone.problems.append(report["text"])
+            self._say(f"drone {number}: {report['text']}")
+
+    # The record
+
+    def _write_ticks(self, *, last: bool = False) -> None:
+        """Write every tick of which all is known."""
+        if self._writer is None:
+            return
+        while any(self._tick in drone.ticks for drone in self._drones):
+            if not last and any(drone.flies and self._tick not in drone.ticks for drone in self._drones):
+                return
+            if any(drone.last is None and self._tick not in drone.ticks for drone in self._drones):
+                return
+            self._writer.append(self._record_tick())
+            self._tick += 1
+
+    def _record_tick(self) -> Tick:
+        rows = []
+        for drone in self._drones:
+            row = drone.ticks.pop(self._tick, None)
+            if row is None:
+                assert drone.last is not None
+                phase = Phase.LOST if drone.dead else Phase.GROUND
+                row = {
+                    **drone.last, "input": None, "goal": None, "consumed": 0.0, "active": False, "samples": [],
+                    "amounts": [], "heard": [[], [], []], "phase": int(phase), "pump": 0.0,
+                }  # fmt: skip
+            drone.last = row
+            rows.append(row)
+        prepared = self._prepared
+        kinds = prepared.setup.kind
+        n, m = max(model.n_states for model in prepared.setup.models), prepared.setup.models[kinds[0]].n_inputs
+        state = np.full((len(rows), n), np.nan)
+        place = np.empty((len(rows), 2))
+        for r, row in enumerate(rows):
+            state[r, : len(row["state"])] = row["state"]
+            place[r] = [row["state"][i] for i in prepared.setup.models[kinds[r]].position_states]
+        return Tick(
+            tick=self._tick,
+            position=place,
+            state=state,
+            input=np.array([row["input"] or [np.nan] * m for row in rows]),
+            goal=np.array([row["goal"] or [np.nan, np.nan] for row in rows]),
+            consumed=np.array([row["consumed"] for row in rows]),
+            believed_remaining=np.array([row["remaining"] * self._quantum for row in rows]),
+            active=np.array([row["active"] for row in rows], np.bool_),
+            consumption=_consumption(rows),
+            messages=_heard(rows),
+            telemetry={
+                "height_m": np.array([row["height"] for row in rows]),
+                "phase": np.array([float(row["phase"]) for row in rows]),
+                "pump": np.array([row["pump"] for row in rows]),
+                "battery_percent": np.array([_or_nan(row["battery"], 100.0) for row in rows]),
+                "tank_l": np.array([_or_nan(row["tank"], 1.0) for row in rows]),
+            },
+        )
+
+    def _truths(self) -> list[dict[str, Any]]:
+        """What the simulated vehicles themselves say at the end."""
+        truths = []
+        for number in range(len(self._drones)):
+            with suppress(OSError, json.JSONDecodeError):
+                truths.append(json.loads((self.plan.out / f"vehicle-{number}.json").read_text(encoding="utf-8")))
+        return truths
+
+    def _summary(self) -> dict[str, Any]:
+        drones = []
+        truths = self._truths() if self.plan.simulated else []
+        for number, drone in enumerate(self._drones):
+            own = {"drone": number, "process": "killed" if drone.dead else "ended", "problems": drone.problems}
+            truth = truths[number] if number < len(truths) else {}
+            drones.append({**own, **drone.summary, **({"truth": truth} if truth else {})})
+        landed = [d.get("truth", {}).get("landed", d.get("landed", False)) for d in drones]
+        return {
+            "landed": all(landed),
+            "fence_breaches": sum(
+                max(d.get("fence_breaches", 0), d.get("truth", {}).get("fence_breaches", 0)) for d in drones
+            ),
+            "spray_outside_mission_s": round(
+                sum(
+                    max(d.get("spray_outside_mission_s", 0.0), d.get("truth", {}).get("sprayed_unasked_s", 0.0))
+                    for d in drones
+                ),
+                2,
+            ),
+            "drones": drones,
+        }
+
+
+_NO_TIMES = {"compute_time_s": 0.0, "agent_steps": 1.0, "memory_bytes": 0.0}
+
+
+def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
+    """Refuse what cannot be flown by this version.
+
+    Raises
+    ------
+    FlightError
+        One sentence.
+    """
+    for key, value, needed in unfit(scenario):
+        raise FlightError(f"{scenario.name}: {key} = {value} cannot be flown yet, only {needed}")
+    models = {scenario.vehicle.model, *(g.vehicle.model for g in scenario.team.groups if g.vehicle is not None)}
+    for model in sorted(models - set(MODELS)):
+        raise FlightError(f"{scenario.name}: vehicle.model = {model} cannot be flown, only {', '.join(MODELS)}")
+    n_agents = scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
+    if n_agents != len(fleet.drones):
+        raise FlightError(f"{scenario.name}: the team has {n_agents} agents and the fleet {len(fleet.drones)} drones")
+    if scenario.mission.time_step_s < 0.1:
+        raise FlightError(f"{scenario.name}: mission.time_step_s must be at least 0.1 s to be flown")
+
+
+def require_rung(fleet: Fleet, *, simulated: bool) -> None:
+    """Refuse to arm a fleet beyond the rung of the ladder that its file claims.
+
+    Raises
+    ------
+    FlightError
+        One sentence.
+    """
+    if simulated:
+        return
+    needed = "single" if len(fleet.drones) == 1 else "swarm"
+    if RUNGS.index(fleet.rung) < RUNGS.index(needed):
+        raise FlightError(
+            f'the fleet file says rung = "{fleet.rung}", and flying it takes "{needed}": climb the ladder of '
+            "docs/flying.md first, then write the rung into the file"
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """UDP ports of the loopback interface that nobody uses at this moment."""
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [int(s.getsockname()[1]) for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def _environment() -> dict[str, str]:
+    """For numeric libraries one thread a process is enough: there are many processes."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def _or_nan(value: float | None, factor: float) -> float:
+    return float("nan") if value is None else factor * value
+
+
+def _consumption(rows: Sequence[Mapping[str, Any]]) -> tuple[Any, Any, Any]:
+    agent = np.repeat(np.arange(len(rows), dtype=np.int32), [len(row["samples"]) for row in rows])
+    sample = np.array([s for row in rows for s in row["samples"]], np.int32)
+    return agent, sample, np.array([a for row in rows for a in row["amounts"]], np.float64)
+
+
+def _heard(rows: Sequence[Mapping[str, Any]]) -> tuple[Any, Any, Any, Any]:
+    receiver = np.repeat(np.arange(len(rows), dtype=np.int32), [len(row["heard"][0]) for row in rows])
+    sender, entries, size = (np.array([x for row in rows for x in row["heard"][i]], np.int32) for i in range(3))
+    return sender, receiver, entries, size

@@ -1,0 +1,184 @@
+"""Flights with real processes and real UDP on the loopback interface: simulated vehicles, and the program as it flies
+them.
+
+Safety is asserted always. Coverage and exact outcomes are asserted only where the machine kept the pace: faster than
+real time on a busy machine, processes stand still for seconds of the flight, and then landing early is what is right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from d2oc import load_record
+
+FLOWN = ("six_drones", "--set", "control.law=closed-form", "--set", "radio.comm_range_m=60")
+KEPT_PACE_S = 0.35
+"""Setpoints that come later than this, one in a hundred, are those of a machine too busy to judge coverage by."""
+
+
+@pytest.fixture
+def fly(tmp_path):
+    def call(*arguments, duration=40, timeout=150):
+        out = tmp_path / "run"
+        command = [
+            sys.executable, "-m", "d2oc", "fly", *FLOWN, "--set", f"mission.duration_s={duration}", "--out", str(out),
+            "--json", *map(str, arguments),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout), out, done.stderr
+
+    return call
+
+
+def is_safe(summary):
+    assert summary["landed"] is True
+    assert summary["fence_breaches"] == 0
+    for drone in summary["drones"]:
+        # Where the autopilot itself changes the mode, the pump runs until that is heard, or its override has died out.
+        assert drone["truth"]["sprayed_unasked_s"] <= 1.5
+        assert drone["truth"]["flew"]
+
+
+def kept_pace(summary):
+    return all(d.get("setpoint_period_p99_s", 0.0) < KEPT_PACE_S for d in summary["drones"])
+
+
+def test_four_simulated_vehicles_fly_a_mission_as_it_was_simulated(fly, d2oc, tmp_path):
+    summary, out, said = fly("--sim", 4, "--speedup", 2.5)
+    is_safe(summary)
+    record = load_record(out)
+    assert record.digest() == summary["record_digest"]
+    assert set(record.trajectory["phase"]) >= {3.0, 4.0, 5.0}
+    spraying = record.trajectory["pump"] > 0
+    assert spraying.any()
+    assert (out / "drone-0.tlog").stat().st_size > 50_000
+    if not kept_pace(summary):
+        pytest.skip(f"safe, but the machine was too busy to compare coverage: {said}")
+    assert summary["spray_outside_mission_s"] <= 0.5
+    changes = [word for key in ("team.n_agents=4", "mission.duration_s=40") for word in ("--set", key)]
+    simulated = d2oc("run", *FLOWN, *changes, "--runtime", "agents", "--json", "--out", "sim", cwd=tmp_path)
+    w2 = json.loads(simulated.stdout)["w2_m"]
+    assert summary["w2_m"] < 1.35 * w2 + 0.5
+    assert summary["remaining_weight"] < 0.15
+
+
+def test_faults_end_as_the_table_says_and_the_rest_finish(fly):
+    faults = ("0:gps-loss@14", "1:battery-low@12", "2:process-killed@8", "3:telemetry-frozen@14")
+    words = [word for fault in faults for word in ("--fault", fault)]
+    summary, _, said = fly("--sim", 5, "--speedup", 2, *words, duration=30)
+    is_safe(summary)
+    drones = summary["drones"]
+    assert drones[2]["process"] == "killed"
+    assert drones[2]["truth"]["mode"] in ("RTL", "LAND")
+    if not kept_pace(summary):
+        pytest.skip(f"safe, but the machine was too busy to compare causes: {said}")
+    assert "the autopilot has lost its position" in drones[0]["causes"] or drones[0]["truth"]["mode"] == "LAND"
+    assert "the battery is needed for the way home" in drones[1]["causes"]
+    assert "no telemetry for long" in drones[3]["causes"]
+    assert drones[4]["causes"] == []
+
+
+def test_a_link_that_is_cut_for_ten_seconds_and_wind_that_grows(fly):
+    words = ["--fault", "0:link-cut@10:10", "--fault", "1:wind@12"]
+    summary, _, said = fly("--sim", 2, "--speedup", 2, *words, duration=30)
+    is_safe(summary)
+    if not kept_pace(summary):
+        pytest.skip(f"safe, but the machine was too busy to compare causes: {said}")
+    assert "no telemetry for long" in summary["drones"][0]["causes"]
+    assert "too much wind" in summary["drones"][1]["causes"]
+
+
+def test_ctrl_c_brings_everyone_home(tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "3", "--out", str(out), "--json",
+        "--physics", "bullet",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until_flying(out, process)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    summary = json.loads(printed)
+    is_safe(summary)
+    assert summary["status"] == "interrupted"
+
+
+def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "3", "--out", str(out)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        wait_until_flying(out, process)
+        process.kill()
+        process.wait()
+    end = time.monotonic() + 90
+    try:
+        while not all(truth(out, i)["landed"] for i in range(2)):
+            assert time.monotonic() < end, [truth(out, i) for i in range(2)]
+            time.sleep(0.5)
+        assert all(truth(out, i)["fence_breaches"] == 0 for i in range(2))
+        assert all(truth(out, i)["sprayed_unasked_s"] <= 1.5 for i in range(2))
+    finally:
+        end_vehicles(out)
+
+
+def wait_until_flying(out, process):
+    end = time.monotonic() + 90
+    while not list(out.glob("parts/trajectory-*.parquet")):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    time.sleep(2.0)
+
+
+def truth(out, number):
+    return json.loads((out / f"vehicle-{number}.json").read_text())
+
+
+def end_vehicles(out):
+    """End the vehicles that outlived their ground station, and no other process: they name this folder."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if "sim-vehicle" in words and any(word.startswith(str(out)) for word in words):
+                os.kill(int(entry.name), signal.SIGTERM)
+
+
+def test_mavsdk_arms_takes_off_flies_a_mission_and_lands_our_vehicle(tmp_path):
+    pytest.importorskip("mavsdk", reason="MAVSDK-Python is not installed: pip install mavsdk")
+    from d2oc_hardware.swarm import free_ports
+
+    port = free_ports(1)[0]
+    words = ["--to", f"127.0.0.1:{port}", "--speedup", "3", "--physics", "ideal"]
+    settings = ["--param", "LAND_SPEED=100", "--param", "RTL_LOIT_TIME=500"]
+    simulator = subprocess.Popen([sys.executable, "-m", "d2oc", "sim-vehicle", *words, *settings], cwd=tmp_path)
+    try:
+        client = [sys.executable, str(Path(__file__).with_name("mavsdk_client.py")), str(port)]
+        done = subprocess.run(client, capture_output=True, text=True, timeout=150, check=False)
+    finally:
+        simulator.terminate()
+        simulator.wait()
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["took_off"]
+    assert seen["landed"]
+    assert 13.0 < seen["farthest_north_m"] < 17.0
+
+
+def test_a_checklist_blocks_with_sentences(tmp_path, d2oc):
+    done = d2oc("preflight", *FLOWN, "--sim", "1", "--speedup", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ready to fly" in done.stdout
+    assert "GUID_TIMEOUT" in done.stdout

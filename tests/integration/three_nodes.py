@@ -1,0 +1,61 @@
+"""A program that flies a mission on a Ray cluster of three nodes on this machine, of which one is taken away in flight.
+
+Run in a network of its own, as Ray's nodes listen on all interfaces. Prints the digest of the record, the number of
+nodes that actors stood on at first, and the number of actors replaced.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["RAY_AUTH_MODE"] = "disabled"  # nobody else can reach this network
+
+from d2oc import load_scenario, simulate
+from d2oc.runtime import ray_actors
+from d2oc.runtime.choice import RuntimeChoice
+
+SCENARIO = {
+    "team.n_agents": 7,
+    "mission.duration_s": 16.0,
+    "sampling.n_samples": 300,
+    "control.plan_routes": 2,
+    "control.plan_rounds": 1,
+    "radio.comm_range_m": 60.0,
+    "radio.loss": 0.3,
+}
+LOST_AT_TICK = 25
+
+
+def main() -> None:
+    ray = ray_actors._imported(local=True)
+    from ray.cluster_utils import Cluster
+
+    node = {
+        "num_cpus": 2,
+        "include_dashboard": False,
+        "node_ip_address": "127.0.0.1",
+        "object_store_memory": 80_000_000,
+    }
+    impatient = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "_system_config": impatient})
+    others = [cluster.add_node(**node) for _ in range(2)]
+    hosts, nodes = [], set()
+
+    class ThinnedHost(ray_actors.RayHost):
+        def step(self, tick, state, fix, inboxes):
+            if tick == LOST_AT_TICK:
+                hosts.append(self)
+                nodes.update(ray.get([actor.node.remote() for actor in self._actors]))
+                used = [other for other in others if str(other.all_processes["raylet"][0].process.pid) in nodes]
+                cluster.remove_node(used[0], allow_graceful=False)
+            return super().step(tick, state, fix, inboxes)
+
+    ray_actors.RayHost, ray_actors.SNAPSHOT_TICKS = ThinnedHost, 10
+    choice = RuntimeChoice("ray", 2, cluster.address)
+    record = simulate(load_scenario("six_drones", overrides=SCENARIO), runtime=choice)
+    print(record.digest(), len(nodes), hosts[0].n_replaced)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The contract of every flight controller: the same words do the same, whatever is behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from d2oc_hardware.clock import Clock
+from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
+from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
+from d2oc_hardware.mavlink.controller import MavlinkController
+from d2oc_hardware.mavlink.link import open_link
+from d2oc_hardware.simulated.autopilot import Autopilot
+from d2oc_hardware.simulated.controller import SimulatedController
+from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
+from d2oc_hardware.simulated.plant import PointMass
+from d2oc_hardware.simulated.process import SimulatedVehicle, VehicleSetup
+
+DATUM = FieldDatum(Geodetic(47.397742, 8.545594, 488.0))
+START = Place(20.0, -10.0, 0.0)
+SETTINGS = {**FOR_SWARMS, "SIM_EKF_DELAY": 1.0}
+SPEEDUP = 10.0
+
+
+class Bench:
+    """A controller and the autopilot behind it."""
+
+    def __init__(self, controller, autopilot, clock, tidy=()):
+        self.controller, self.autopilot, self.clock, self.tidy = controller, autopilot, clock, tidy
+
+    @property
+    def pump(self):
+        assert self.controller.telemetry  # brings the one without a process up to now
+        return self.autopilot.pump
+
+    async def close(self):
+        await self.controller.close()
+        for step in self.tidy:
+            step()
+        await asyncio.sleep(0)
+
+
+async def in_process():
+    clock = Clock(SPEEDUP)
+    autopilot = Autopilot(PointMass(), {**DEFAULTS, **SETTINGS})
+    return Bench(SimulatedController(autopilot, START, clock), autopilot, clock)
+
+
+async def over_udp(key=None):
+    clock = Clock(SPEEDUP)
+    link = await open_link("udp:127.0.0.1:0", key=key)
+    port = link.port
+    datum = FieldDatum(DATUM.geodetic(START))
+    setup = VehicleSetup(datum, system=7, peers=(("127.0.0.1", port),), parameters=SETTINGS, key=key)
+    transport, vehicle = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: SimulatedVehicle(setup, clock), local_addr=("127.0.0.1", 0)
+    )
+    task = asyncio.ensure_future(vehicle.run())
+    controller = MavlinkController(link, 7, DATUM, clock)
+    return Bench(controller, vehicle.autopilot, clock, (task.cancel, transport.close, link.close))
+
+
+async def over_signed_udp():
+    return await over_udp(bytes(range(32)))
+
+
+@pytest.fixture(params=[in_process, over_udp, over_signed_udp], ids=lambda make: make.__name__)
+def fly(request):
+    """Runs a flight on a bench of each kind."""
+
+    def run(flight):
+        async def whole():
+            bench = await request.param()
+            try:
+                await asyncio.wait_for(flight(bench.controller, bench), 30)
+            finally:
+                await bench.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+async def in_the_air(controller, height=5.0):
+    await controller.connect()
+    await controller.engage()
+    await controller.arm()
+    await controller.take_off(height)
+
+
+async def keep_flying(controller, clock, velocity, seconds):
+    end = clock.now() + seconds
+    while clock.now() < end:
+        controller.fly(velocity)
+        await clock.sleep(0.1)
+
+
+def test_it_takes_off_flies_a_velocity_returns_and_lands(fly):
+    async def flight(controller, bench):
+        await in_the_air(controller)
+        await in_the_air(controller)  # all of it is so already
+        t = controller.telemetry
+        assert t.armed
+        assert not t.landed
+        assert t.mode == Mode.OURS
+        assert t.position == pytest.approx((20, -10, 5), abs=0.6)
+        before = t.position
+        await keep_flying(controller, bench.clock, Velocity(2.0, -1.0, 0.0), 4.0)
+        moved = [b - a for a, b in zip(before, controller.telemetry.position, strict=True)]
+        assert moved[0] == pytest.approx(7.5, abs=2.0)
+        assert moved[1] == pytest.approx(-moved[0] / 2, abs=0.5)
+        await controller.return_home()
+        assert controller.telemetry.mode == Mode.RETURN
+        while controller.telemetry.armed:
+            await bench.clock.sleep(0.5)
+        assert controller.telemetry.landed
+        assert math.dist(controller.telemetry.position, START) < 1.0
+
+    fly(flight)
+
+
+def test_it_stops_when_setpoints_end(fly):
+    async def flight(controller, bench):
+        await in_the_air(controller)
+        await keep_flying(controller, bench.clock, Velocity(3.0, 0.0, 0.0), 2.0)
+        await bench.clock.sleep(4.0)
+        assert controller.telemetry.velocity.horizontal < 0.1
+
+    fly(flight)
+
+
+def test_spray_is_a_lease_that_ends_by_itself_and_with_the_mode(fly):
+    async def flight(controller, bench):
+        await in_the_air(controller)
+
+        async def sprayed(seconds):
+            end = bench.clock.now() + seconds
+            while bench.clock.now() < end:
+                controller.fly(Velocity(3.0, 0.0, 0.0))
+                controller.spray(1.0, 0.6)
+                await bench.clock.sleep(0.1)
+
+        await sprayed(3.0)
+        assert bench.pump > 0.3
+        assert controller.telemetry.pump > 0.3
+        await keep_flying(controller, bench.clock, Velocity(3.0, 0.0, 0.0), 2.5)
+        assert bench.pump == 0.0
+        await sprayed(2.0)
+        await controller.hold()
+        await bench.clock.sleep(0.5)
+        assert bench.pump == 0.0
+        controller.spray(1.0, 1.0)  # not ours: nothing
+        await bench.clock.sleep(0.6)
+        assert bench.pump == 0.0
+
+    fly(flight)
+
+
+def test_a_refusal_is_a_sentence(fly):
+    async def flight(controller, bench):
+        await controller.connect()
+        await controller.engage()
+        bench.autopilot.battery = 0.01
+        with pytest.raises(FlightError, match=r"refuses|did not arm"):
+            await controller.arm()
+        assert not controller.telemetry.armed
+        await controller.disarm()  # is so already
+
+    fly(flight)
+
+
+def test_a_fence_and_a_mission_come_back_as_they_were_sent(fly):
+    fence = [
+        FencePolygon(((-50.0, -50.0), (60.0, -50.0), (60.0, 70.0), (-50.0, 70.0)), True),
+        FencePolygon(((30.0, 30.0), (35.0, 30.0), (32.0, 36.0)), False),
+    ]
+    places = [Place(25.0, -5.0, 6.0), Place(30.0, 0.0, 7.0)]
+
+    async def flight(controller, bench):
+        await controller.connect()
+        await controller.upload_fence(fence)
+        back = await controller.read_fence()
+        assert [p.inside_allowed for p in back] == [True, False]
+        assert back[1].corners[2] == pytest.approx((32, 36), abs=0.05)
+        assert bench.autopilot.exclusion
+        await controller.upload_mission(places)
+        for place, expected in zip(await controller.read_mission(), places, strict=True):
+            assert place == pytest.approx(expected, abs=0.05)
+
+    fly(flight)
+
+
+def test_parameters_are_read_and_unknown_ones_are_none(fly):
+    async def flight(controller, bench):
+        await controller.connect()
+        assert await controller.parameters(["GUID_TIMEOUT"]) == {"GUID_TIMEOUT": 1.0}
+        assert await controller.parameters(["NO_SUCH"]) == {"NO_SUCH": None}
+
+    fly(flight)
+
+
+def test_a_mode_of_the_pilot_is_seen_and_setpoints_do_nothing_then(fly):
+    async def flight(controller, bench):
+        await in_the_air(controller)
+        bench.autopilot.set_mode(0)
+        await bench.clock.sleep(2.0)
+        assert controller.telemetry.mode == Mode.PILOT
+        before = controller.telemetry.position
+        await keep_flying(controller, bench.clock, Velocity(3.0, 0.0, 0.0), 2.0)
+        assert controller.telemetry.position == pytest.approx(before, abs=0.2)
+        assert bench.pump == 0.0
+
+    fly(flight)
