@@ -23,11 +23,8 @@ __all__ = [
     "BusError",
     "D2ocError",
     "DensityError",
-<<<<<<< HEAD
     "DisplayError",
-=======
     "ExportError",
->>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
     "FieldError",
     "MapFileError",
     "MissingExtraError",

@@ -156,7 +156,6 @@ def bench_world(
         print_json({"rows": [row.as_dict() for row in rows]})
 
 
-<<<<<<< HEAD
 @bench_app.command("flown")
 def bench_flown(
     scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or path of a TOML file.")] = "six_drones",
@@ -215,7 +214,8 @@ def bench_payload(
             f"{row['effort_n2_m2']:.1f} +- {row['effort_sd_n2_m2']:.1f} N^2 m^2, largest spectral radius "
             f"{row['largest_spectral_radius']:.4f}"
         )
-=======
+
+
 @bench_app.command("farm")
 def bench_farm(
     made: Annotated[int, typer.Option(help="Made fields.", min=0)] = 10,
@@ -233,4 +233,3 @@ def bench_farm(
     rows = measure(names, seeds, wind, data, out, on_row=None if as_json else lambda row: print(line(row), flush=True))
     if as_json:
         print_json({"rows": rows})
->>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab

@@ -54,19 +54,16 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="Go on with the mission of a run folder whose program was killed."),
     ] = None,
-<<<<<<< HEAD
     gui: Annotated[
         bool, typer.Option("--gui", help="Watch the bullet world in PyBullet's window; closing it ends the mission.")
     ] = False,
     gui_speed: Annotated[float, typer.Option(help="How many times real time is watched.", min=0.1)] = 5.0,
-=======
     live: Annotated[
         bool,
         typer.Option(
             "--live", help="Serve a page, to this machine only, that follows the mission; prints its address."
         ),
     ] = False,
->>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -90,16 +87,17 @@ def run(
     else:
         loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
         folder = out or _run_folder(loaded)
-<<<<<<< HEAD
         watched = watched_world(loaded, gui_speed) if gui else nullcontext()
-        with watched as world_of, mission_progress(loaded.name, silent=quiet or as_json) as on_progress:
+        silent = quiet or as_json
+        with watched as world_of, mission_progress(loaded.name, silent=silent) as on_progress, live_view(live) as watch:
             record = simulate(
-                loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress, world_of=world_of
-=======
-        with mission_progress(loaded.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
-            record = simulate(
-                loaded, out=folder, overwrite=overwrite, runtime=choice, on_progress=on_progress, watch=watch
->>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
+                loaded,
+                out=folder,
+                overwrite=overwrite,
+                runtime=choice,
+                on_progress=on_progress,
+                watch=watch,
+                world_of=world_of,
             )
     summary = summarise_into(folder, record)
     picture = _draw(record, folder, summary)

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-<<<<<<< HEAD
 from dataclasses import dataclass, field
-=======
-from dataclasses import dataclass
 from typing import Any
->>>>>>> 7d6039ee0e05f806c780d4f7b8896e498a08acab
 
 import numpy as np
 
