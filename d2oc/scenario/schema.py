@@ -601,7 +601,7 @@ class DoseTable(Table):
     rate_l_ha: Positive = 15.0
     """Rate of `threshold`; of every kind the rate of uniform spraying, unless the map needs more. [L/ha]"""
     steps: tuple[tuple[NotNegative, NotNegative], ...] = ()
-    """Pairs of severity and rate: from this severity on, this rate (`steps`). [L/ha]"""
+    """Pairs of severity and rate: from this severity on, this rate in L/ha (`steps`)."""
     ed50_l_ha: Positive | None = None
     """Dose that half of the plants or insects survive, of the log-logistic curve; default: survivors are unknown.
     [L/ha]"""
