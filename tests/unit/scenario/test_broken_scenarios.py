@@ -74,7 +74,11 @@ BROKEN = [
     ),
     ('name = "plot"', 'nmae = "plot"', "nmae is not a known key; did you mean name?"),
     ("weight = 2.0", "wieght = 2.0", "density.components[0].wieght is not a known key; did you mean weight?"),
-    ("n_agents", "drones", "team.drones is not a known key; [team] has n_agents, start, start_m, separation_m, keep_connected, groups"),
+    (
+        "n_agents",
+        "drones",
+        "team.drones is not a known key; [team] has n_agents, start, start_m, separation_m, keep_connected, groups",
+    ),
     (
         "time_step_s",
         "n_samples = 9\ntime_step_s",
