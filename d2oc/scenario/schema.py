@@ -110,8 +110,8 @@ class FieldMotion(Table):
 
     kind: Literal["field"]
     file: Path
-    """`.npy` file, shape (rows, columns, 2), row 0 at the south, or (times, rows, columns, 2): vx and vy at the centre
-    of each cell, linear in between; relative to the scenario file. [m/s]"""
+    """`.npy` file, shape (rows, columns, 2), row 0 at the south, or (times, rows, columns, 2): vx and vy in m/s at the
+    centre of each cell, linear in between; relative to the scenario file."""
     cell_size_m: Positive
     """Side of a cell. [m]"""
     origin_m: Point = (0.0, 0.0)
