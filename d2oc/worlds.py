@@ -22,7 +22,7 @@ from d2oc.world.failing import FailingWorld
 from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.terrain import Hill, Terrain, hilly_ground, level_ground
-from d2oc.world.watched import WatchedWorld
+from d2oc.world.watched import Watcher
 from d2oc.world.wind import Wind, low_altitude_gusts
 from d2oc.world.window import Window
 
@@ -120,7 +120,9 @@ def watched_world(scenario: Scenario, speed: float) -> Iterator[Callable[[TeamSe
         )
         windows.append(window)
         world = _bullet_world(scenario, team, [kind.vehicle for kind in kinds])
-        return WatchedWorld(world, window, scenario.mission.time_step_s / speed)
+        window.show(world.body)
+        world.watcher = Watcher(window, scenario.mission.time_step_s / speed)
+        return world
 
     try:
         yield build

@@ -7,7 +7,7 @@ with its rotors. The law sees what a receiver measures; the record gets the trut
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,6 +129,8 @@ class BulletWorld:
         self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
         self._engine_mass, self._engine_inertia = self.fleet.mass.copy(), self.fleet.inertia.copy()
         self._touched: set[tuple[int, int]] = set()
+        self.watcher: Callable[[Floats], None] | None = None
+        """Shown the bodies after every control period."""
         self.model_error: Floats = np.zeros(n_agents)
         """Distance between where the model said each would be after the last step and where it is, shape (L,). [m]"""
         self.fault: Ints = np.zeros(n_agents, np.int32)
@@ -152,6 +154,8 @@ class BulletWorld:
         self._look_for_faults()
         self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
         write_states(self._layout, self.body, self._receiver.error, state)
+        if self.watcher is not None:
+            self.watcher(self.body)
 
     def hold_height(self, r: int, height: float) -> None:
         """Let the autopilot of vehicle r hold another height from now on. [m]"""

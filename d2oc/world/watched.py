@@ -1,13 +1,12 @@
-"""A world that people watch: no faster than an eye can follow."""
+"""How people watch a fleet: on a screen, no faster than an eye can follow."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
-from d2oc.arrays import Flags, Floats
-from d2oc.world.bullet import BulletWorld
+from d2oc.arrays import Floats
 
 
 class Screen(Protocol):
@@ -17,15 +16,13 @@ class Screen(Protocol):
         """Show bodies, shape (L, 13)."""
 
 
-class WatchedWorld:
-    """The bullet world on a screen; see `d2oc.world.World`.
+class Watcher:
+    """Is told of every control period, shows it, and lets the next one wait.
 
     Parameters
     ----------
-    world : BulletWorld
-        What is seen.
     screen : Screen
-        Where it is seen.
+        Where the fleet is seen.
     period : float
         Least time between two control periods. [s]
     clock, sleep : callable
@@ -34,37 +31,21 @@ class WatchedWorld:
 
     def __init__(
         self,
-        world: BulletWorld,
         screen: Screen,
         period: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._world = world
         self._screen = screen
         self._period = period
         self._clock = clock
         self._sleep = sleep
-        self._due = -float("inf")
+        self._due = clock() + period
 
-    def advance(self, k: int, state: Floats, command: Floats, active: Flags) -> None:
-        """Fly one control period, no earlier than it is due."""
+    def __call__(self, body: Floats) -> None:
+        """Show the bodies after a control period, shape (L, 13), no earlier than it is due."""
+        self._screen.show(body)
         now = self._clock()
         if now < self._due:
             self._sleep(self._due - now)
         self._due = max(self._due, now) + self._period
-        self._world.advance(k, state, command, active)
-        self._screen.show(self._world.body)
-
-    def true_state(self, measured: Floats) -> Floats:
-        """See `BulletWorld.true_state`."""
-        return self._world.true_state(measured)
-
-    @property
-    def lost(self) -> Flags:
-        """See `BulletWorld.lost`."""
-        return self._world.lost
-
-    def telemetry(self) -> Mapping[str, Floats]:
-        """See `BulletWorld.telemetry`."""
-        return self._world.telemetry()

@@ -70,7 +70,7 @@ class Window:
             for r, (radius, height) in enumerate(size)
         ]
         middle = (0.5 * (low + high)).tolist()
-        bullet.resetDebugVisualizerCamera(0.95 * width, 0.0, -50.0, [*middle, 0.0], physicsClientId=self._client)
+        bullet.resetDebugVisualizerCamera(1.15 * width, 0.0, -50.0, [*middle, 0.0], physicsClientId=self._client)
 
     def _drone(self, radius: float, height: float, r: int) -> int:
         bullet, client = self._bullet, self._client

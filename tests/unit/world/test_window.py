@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from d2oc.world.watched import WatchedWorld
+from d2oc.world.watched import Watcher
 
 MISSION = ["six_drones", "--set", "mission.duration_s=2", "--set", "sampling.n_samples=150", "--set",
            "control.law=closed-form", "--json"]  # fmt: skip
@@ -86,15 +86,7 @@ def test_without_a_window_one_sentence_says_why(more, sentence, tmp_path):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-class StillWorld:
-    def __init__(self):
-        self.body = np.zeros((1, 13))
-
-    def advance(self, k, state, command, active):
-        pass
-
-
-def test_watched_world_waits_until_the_next_step_is_due():
+def test_watcher_waits_until_the_next_step_is_due():
     now, slept, shown = [0.0], [], []
 
     def sleep(seconds):
@@ -106,8 +98,11 @@ def test_watched_world_waits_until_the_next_step_is_due():
             shown.append(body)
             now[0] += 0.03
 
-    world = WatchedWorld(StillWorld(), Screen(), 0.1, lambda: now[0], sleep)
-    for k in range(4):
-        world.advance(k, np.zeros((1, 4)), np.zeros((1, 2)), np.ones(1, bool))
-    assert slept == pytest.approx([0.07, 0.07, 0.07])
-    assert len(shown) == 4
+    watch = Watcher(Screen(), 0.1, lambda: now[0], sleep)
+    for _ in range(3):
+        watch(np.zeros((1, 13)))
+    now[0] += 0.5  # a slow step is not caught up with
+    watch(np.zeros((1, 13)))
+    watch(np.zeros((1, 13)))
+    assert slept == pytest.approx([0.07, 0.07, 0.07, 0.07])
+    assert len(shown) == 5
