@@ -35,6 +35,9 @@ LOOP_RATE = 48.0
 PHYSICS_RATE = 240.0
 """Least rate of the engine's substeps. [Hz]"""
 
+VELOCITY_MARGIN = 3.0
+"""Standard deviations of the velocity error that autopilots stay below a speed limit, beside their other reserve."""
+
 MASS_TOLERANCE = 1e-3
 """The engine is told a new mass when it has changed by this share."""
 
@@ -96,7 +99,9 @@ class BulletWorld:
         self._wind = wind
         self._receiver = receiver
         self._layout = _layout(setup)
-        self.fleet: Fleet = fleet_arrays(setup.airframes, setup.liquid, _max_speed(setup))
+        self.fleet: Fleet = fleet_arrays(
+            setup.airframes, setup.liquid, _steered_speed(_max_speed(setup), receiver.velocity_sigma)
+        )
         self._n_loops = math.ceil(setup.time_step * LOOP_RATE - 1e-9)
         self._dt = setup.time_step / self._n_loops
         substeps = math.ceil(self._dt * PHYSICS_RATE - 1e-9)
@@ -305,6 +310,12 @@ def _max_speed(setup: BulletSetup) -> Floats:
             for limit, is_input in zip(limits, velocity_input, strict=True)
         ]
     )
+
+
+def _steered_speed(limit: Floats, velocity_sigma: float) -> Floats:
+    """What the autopilots may measure so that the true speed stays below its limit; at least half of it."""
+    steered: Floats = np.maximum(limit - VELOCITY_MARGIN * velocity_sigma, 0.5 * limit)
+    return steered
 
 
 def _waiting(place: Floats) -> Setpoint:

@@ -41,6 +41,11 @@ class SatelliteReceiver:
         if self._sigma.any():
             self.error = self._sigma * self._numbers.draw()
 
+    @property
+    def velocity_sigma(self) -> float:
+        """Standard deviation of the velocity error per axis. [m/s]"""
+        return float(self._sigma[2])
+
     def drift(self, time: float) -> None:
         """Let the errors drift for a while. [s]"""
         if self._sigma.any():
