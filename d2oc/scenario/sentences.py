@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 UNITS = {
     "_m_s2": "m/s^2", "_deg_s": "deg/s", "_kg_m2": "kg m^2", "_n_m": "N m", "_m_s": "m/s", "_deg": "deg",
     "_bytes_per_s": "byte/s", "_bytes": "byte", "_steps": "steps", "_m": "m", "_s": "s", "_l": "L",
-    "_l_ha": "L/ha", "_l_min": "L/min", "_m2": "m2",
+    "_l_ha": "L/ha", "_l_min": "L/min", "_m2": "m2", "_percent": "%",
 }  # fmt: skip
 """Unit of a key by its ending."""
 
