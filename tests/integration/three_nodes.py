@@ -36,7 +36,12 @@ def main() -> None:
         "node_ip_address": "127.0.0.1",
         "object_store_memory": 80_000_000,
     }
-    impatient = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    # A node is lost after 6 s of silence: soon, but not so soon that a busy machine loses its nodes.
+    impatient = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 1000,
+        "health_check_failure_threshold": 6,
+    }
     cluster = Cluster(initialize_head=True, head_node_args={**node, "_system_config": impatient})
     others = [cluster.add_node(**node) for _ in range(2)]
     hosts, nodes = [], set()
