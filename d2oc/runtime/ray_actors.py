@@ -120,6 +120,9 @@ class RayHost:
         """Stop the actors, and the local cluster if it was started here."""
         for actor in self._actors:
             self._ray.kill(actor)
+        # A reference that outlives its cluster would, when it goes, count as one of the next cluster of this process.
+        self._actors.clear()
+        self._ground = None
         self._connection.close()
 
     def _started(self, shard: slice) -> Any:
