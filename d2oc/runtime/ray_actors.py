@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,12 @@ LOCAL_STARTS = 3
 """Tries to start a local cluster."""
 OBJECT_STORE_BYTES = 80_000_000
 """Ray refuses less than 75 MB."""
+
+REPLACEMENTS = 8
+"""A lost actor is replaced at most so often in a row."""
+
+REPLACEMENT_PAUSE_S = 2.0
+"""Time between two replacements; together longer than a cluster takes to notice that a node is gone. [s]"""
 
 
 class RayHost:
@@ -146,14 +153,29 @@ class RayHost:
             return self._replace(i)
 
     def _replace(self, i: int) -> Any:
-        """Start actor i anew from its last snapshot, and give it all it was given since; returns its last answer."""
+        """Put another in the place of actor i; returns its last answer.
+
+        A node that has just died is held for alive for some seconds, and so may be given the new actor, too.
+        """
+        for attempt in range(REPLACEMENTS):
+            try:
+                return self._begin_anew(i)
+            except self._lost:
+                if attempt == REPLACEMENTS - 1:
+                    raise
+                time.sleep(REPLACEMENT_PAUSE_S)
+        raise AssertionError("unreachable")
+
+    def _begin_anew(self, i: int) -> Any:
+        """Start actor i from its last snapshot, and give it all it was given since; returns its last answer."""
         self._ray.kill(self._actors[i])
         self.n_replaced += 1
         actor = self._actors[i] = self._started(self._shards[i])
         if (memories := self._memories[i]) is not None:
             actor.restore.remote(memories)
         calls = [self._call(i, *given) for given in self._given]
-        return self._ray.get(calls)[-1]
+        answers = self._ray.get(calls or [actor.pid.remote()], timeout=PATIENCE_S)
+        return answers[-1]
 
     def _keep(self) -> None:
         """Keep the memory of all agents; what they were given before is not needed any more."""

@@ -7,8 +7,7 @@ nodes that actors stood on at first, and the number of actors replaced.
 from __future__ import annotations
 
 import os
-
-os.environ["RAY_AUTH_MODE"] = "disabled"  # nobody else can reach this network
+import pickle
 
 from d2oc import load_scenario, simulate
 from d2oc.runtime import ray_actors
@@ -27,6 +26,7 @@ LOST_AT_TICK = 25
 
 
 def main() -> None:
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # nobody else can reach this network
     ray = ray_actors._imported(local=True)
     from ray.cluster_utils import Cluster
 
@@ -47,6 +47,16 @@ def main() -> None:
     hosts, nodes = [], set()
 
     class ThinnedHost(ray_actors.RayHost):
+        def _started(self, shard):
+            """Node by node in turn: where Ray itself puts small actors depends on what it has heard of the nodes."""
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as OnNode
+
+            alive = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
+            there = OnNode(alive[self._shards.index(shard) % len(alive)], soft=True)
+            return self._actor_class.options(scheduling_strategy=there).remote(
+                pickle.dumps(self._setups[shard]), self._ground
+            )
+
         def step(self, tick, state, fix, inboxes):
             if tick == LOST_AT_TICK:
                 hosts.append(self)
