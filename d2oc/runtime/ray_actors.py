@@ -157,14 +157,12 @@ class RayHost:
 
         A node that has just died is held for alive for some seconds, and so may be given the new actor, too.
         """
-        for attempt in range(REPLACEMENTS):
+        for _ in range(REPLACEMENTS - 1):
             try:
                 return self._begin_anew(i)
             except self._lost:
-                if attempt == REPLACEMENTS - 1:
-                    raise
                 time.sleep(REPLACEMENT_PAUSE_S)
-        raise AssertionError("unreachable")
+        return self._begin_anew(i)
 
     def _begin_anew(self, i: int) -> Any:
         """Start actor i from its last snapshot, and give it all it was given since; returns its last answer."""

@@ -216,9 +216,7 @@ def _start(
             if rate < least_flow:
                 continue
             flow[i, j] = rate
-            for k in range(n):
-                if space.cell[k] >= 0:
-                    deposit[space.cell[k]] += rate * space.weight[k] * per_cell
+            _lay(deposit, space, n, rate, per_cell)
 
 
 @compiled
@@ -253,9 +251,7 @@ def _raise(
         more = min(more, cap)
         if more > 0.0:
             flow[i, j] += more
-            for k in range(n):
-                if space.cell[k] >= 0:
-                    deposit[space.cell[k]] += more * space.weight[k] * per_cell
+            _lay(deposit, space, n, more, per_cell)
 
 
 @compiled
@@ -286,9 +282,15 @@ def _lower(
         if 0.0 < flow[i, j] - less < least_flow:
             less = max(flow[i, j] - least_flow, 0.0)
         flow[i, j] -= less
-        for k in range(n):
-            if space.cell[k] >= 0:
-                deposit[space.cell[k]] -= less * space.weight[k] * per_cell
+        _lay(deposit, space, n, -less, per_cell)
+
+
+@compiled
+def _lay(deposit: Floats, space: Touched, n: int, flow: float, per_cell: float) -> None:
+    """Add what a flow over a slot leaves in the n cells it touches."""
+    for k in range(n):
+        if space.cell[k] >= 0:
+            deposit[space.cell[k]] += flow * space.weight[k] * per_cell
 
 
 @compiled

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from d2oc.errors import MissingExtraError
 from d2oc.geo import LocalFrame
 from d2oc.geo.inspect import FileReport
 from d2oc.geo.raster import outline_of_raster, raster_info, read_map
-from d2oc_viz.drawing import STYLE
+from d2oc_viz.drawing import new_figure, save, styled
 
 CELLS_ACROSS = 300
 
@@ -36,15 +35,10 @@ def draw_map_files(reports: Sequence[FileReport], path: str | Path) -> Path:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("the picture", "viz") from None
     frame = reports[0].frame
     assert frame is not None
-    with mpl.rc_context(fname=str(STYLE)):
-        figure = Figure(figsize=(7.5, 6.0), layout="constrained")
+    with styled():
+        figure = new_figure(7.5, 6.0)
         axes = figure.subplots()
         for report in sorted(reports, key=lambda r: r.kind != "raster"):
             if report.kind == "raster":
@@ -57,7 +51,7 @@ def draw_map_files(reports: Sequence[FileReport], path: str | Path) -> Path:
         axes.set_title(f"local metres on {frame.crs}", loc="left")
         if any(report.kind != "raster" for report in reports):
             figure.legend(loc="outside lower left", ncols=3, frameon=False)
-        figure.savefig(path, metadata={"Software": None} if str(path).endswith(".png") else None)
+        save(figure, path)
     return Path(path)
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from d2oc.errors import MissingExtraError
+from d2oc_viz.drawing import new_figure, save, styled
 
-STYLE = Path(__file__).with_name("style.mplstyle")
 PANELS_IN_A_ROW = 3
 
 
@@ -32,16 +31,11 @@ def draw_sweep(sweep: Mapping[str, Any], path: str | Path) -> Path:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("the picture", "viz") from None
     parameters = sweep["parameters"]
     columns = min(PANELS_IN_A_ROW, len(parameters))
     rows = -(-len(parameters) // columns)
-    with mpl.rc_context(fname=str(STYLE)):
-        figure = Figure(figsize=(1.2 + 3.8 * columns, 0.9 + 3.0 * rows), layout="constrained")
+    with styled():
+        figure = new_figure(1.2 + 3.8 * columns, 0.9 + 3.0 * rows)
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for axes, parameter in zip(panels, parameters, strict=False):
             _draw_parameter(axes, sweep, parameter)
@@ -52,7 +46,7 @@ def draw_sweep(sweep: Mapping[str, Any], path: str | Path) -> Path:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         figure.suptitle(_headline(sweep), x=0.01, ha="left", fontsize=11, fontweight="bold")
-        figure.savefig(path, metadata={"Software": None} if str(path).endswith(".png") else None)
+        save(figure, path)
     return Path(path)
 
 
