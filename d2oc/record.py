@@ -345,8 +345,15 @@ class RecordWriter:
         Returns
         -------
         record : Record
+
+        Raises
+        ------
+        RecordError
+            If nothing was flown.
         """
         self.flush()
+        if self._n_parts == 0:
+            raise RecordError(f"{self._out or 'mission'}: it ended before its first step, so there is no record")
         self._provenance["timing"] = dict(timing)
         if self._out is None:
             tables = {name: _merge([part[name] for part in self._parts], name) for name in TABLES}

@@ -32,6 +32,7 @@ SetOption = Annotated[
 SpeedupOption = Annotated[
     float, typer.Option(help="Seconds of the flight in one of the wall; simulated only.", min=0.1)
 ]
+NOT_BEGUN = "not begun"
 KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, Ctrl-C all home"
 
 
@@ -62,16 +63,21 @@ def fly(
         print_json({"checks": failed}) if as_json else None
         raise typer.Exit(CHECK_FAILED)
     (plan.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    began = summary["status"] != NOT_BEGUN
     if as_json:
         print_json(summary)
     else:
-        show_summary(summary)
+        if began:
+            show_summary(summary)
         print(
             f"landed {'yes' if summary['landed'] else 'NO'}, fence breaches {summary['fence_breaches']}, "
-            f"sprayed outside the mission {summary['spray_outside_mission_s']} s\nrecord {plan.out}"
+            f"sprayed outside the mission {summary['spray_outside_mission_s']} s\n"
+            + (f"record {plan.out}" if began else "the mission did not begin, so there is no record")
         )
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+    if not began:
+        raise typer.Exit(CHECK_FAILED)
 
 
 @app.command(epilog="Example: d2oc preflight six_drones --fleet fleet.toml --set control.law=closed-form")
@@ -225,7 +231,8 @@ async def _fly(plan: FlightPlan) -> tuple[dict[str, Any], list[Any] | None, bool
                     say(f"drone {line['drone']}: {line['name']}: {line['sentence']}")
                 return {}, failed, False
             record, ended = await swarm.fly()
-            return {**record.summary(), **ended}, None, swarm.interrupted
+            measured = {"status": NOT_BEGUN} if record is None else record.summary()
+            return {**measured, **ended}, None, swarm.interrupted
         finally:
             await swarm.close()
 

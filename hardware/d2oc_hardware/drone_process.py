@@ -199,8 +199,6 @@ class DroneProcess:
             await work
         except D2ocError as error:
             self._say({"kind": "refused", "text": str(error)})
-            if self._controller.telemetry.landed:
-                self._pilot.phase = Phase.GROUND
 
     def _say(self, report: Mapping[str, Any]) -> None:
         sys.stdout.write(json.dumps(report) + "\n")

@@ -155,10 +155,25 @@ class Pilot:
     async def take_off(self) -> None:
         """Take over, arm, climb to the layer, then fly to where the agent begins; raises if the vehicle refuses."""
         self.phase = Phase.TAKING_OFF
-        await self._controller.engage()
-        await self._controller.arm()
-        await self._controller.take_off(self.task.height)
-        self.phase = Phase.TRANSIT
+        try:
+            await self._controller.engage()
+            await self._controller.arm()
+            await self._controller.take_off(self.task.height)
+        except FlightError:
+            await self._give_up_taking_off()
+            raise
+        if self.phase == Phase.TAKING_OFF:  # nobody has called it home meanwhile
+            self.phase = Phase.TRANSIT
+
+    async def _give_up_taking_off(self) -> None:
+        """Motors off if it stands on the ground, otherwise home: it may climb later than it was waited for."""
+        if self.phase != Phase.TAKING_OFF:
+            return
+        if self._controller.telemetry.landed:
+            with suppress(FlightError):
+                await self._controller.disarm()
+        t = self._controller.telemetry
+        self.phase = Phase.LANDING if t.landed and not t.armed else Phase.RETURNING
 
     def begin(self, moment: float) -> None:
         """Begin the mission at a moment of the flight, or go on with it from the tick that it had reached."""

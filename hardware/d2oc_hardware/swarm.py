@@ -153,8 +153,8 @@ class Swarm:
         await self._wait(lambda drone: drone.checks is not None, "is not connected and checked")
         return [drone.checks or [] for drone in self._drones]
 
-    async def fly(self) -> tuple[Record, dict[str, Any]]:
-        """Take off, fly the mission, bring everyone home; the record, and how it ended."""
+    async def fly(self) -> tuple[Record | None, dict[str, Any]]:
+        """Take off, fly the mission, bring everyone home; the record, none if the mission never began, and the end."""
         plan, prepared = self.plan, self._prepared
         if plan.overwrite:
             remove_record(plan.out)
@@ -168,11 +168,14 @@ class Swarm:
         refused = [n for n, drone in enumerate(self._drones) if not drone.waiting]
         if refused:
             self._say(f"drone {refused[0]} did not get to its start, so all return")
-            self.return_all()
+            self.order("return")
         else:
             self._began = self._clock.now() + COUNTDOWN
             self.order("begin", at=self._began)
         await self._until_down()
+        if self._tick == 0:
+            remove_record(plan.out)
+            return None, self._summary()
         record = self._writer.finish(
             "interrupted" if self.interrupted else "complete", {"wall_time_s": 0.0, **_NO_TIMES}
         )

@@ -117,10 +117,24 @@ def test_ctrl_c_brings_everyone_home(tmp_path):
     assert summary["status"] == "interrupted"
 
 
+def test_ctrl_c_during_take_off_lands_everyone_and_leaves_no_record(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "2", "--out", str(out), "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, lambda: all((out / f"vehicle-{i}.json").exists() and truth(out, i)["flew"] for i in range(2)))
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    summary = json.loads(printed)
+    assert summary["status"] == "not begun"
+    assert all(drone["truth"]["landed"] for drone in summary["drones"])
+    assert not (out / "run.json").exists()
+
+
 def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "3", "--out", str(out)]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         wait_until_flying(out, process)
         process.kill()
         process.wait()
@@ -136,12 +150,16 @@ def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
 
 
 def wait_until_flying(out, process):
+    wait_for(process, lambda: list(out.glob("parts/trajectory-*.parquet")))
+    time.sleep(2.0)
+
+
+def wait_for(process, holds):
     end = time.monotonic() + COMPILING_S
-    while not list(out.glob("parts/trajectory-*.parquet")):
-        assert process.poll() is None
+    while not holds():
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end
         time.sleep(0.2)
-    time.sleep(2.0)
 
 
 def truth(out, number):

@@ -95,10 +95,17 @@ class RigidBody:
         )
         rng = np.random.default_rng(0)
         wind = Wind(0.0, 0.0, None, [rng])
-        self._world: Any = BulletWorld(setup, motion_arrays([model]), wind, SatelliteReceiver(0.0, 0.0, [rng]))
+
+        def world() -> Any:
+            return BulletWorld(setup, motion_arrays([model]), wind, SatelliteReceiver(0.0, 0.0, [rng]))
+
         self._state: Any = np.zeros((1, model.n_states))
         self._flies: Any = np.ones(1, np.bool_)
         self._array = np.array
+        # One step that nobody sees: compiled in the air, it would let the vehicle stand still for half a minute.
+        world().advance(0, self._state, np.zeros((1, 2)), self._flies)
+        self._world: Any = world()
+        self._state[:] = 0.0
         self._owed = 0.0
         self._height = self._floor
         self.place = Place(0.0, 0.0, 0.0)
