@@ -598,7 +598,7 @@ def _team_of_one(setup: AgentSetup) -> Team:
     )
 
 
-def _padded(array: Ints, shape: tuple[int, int]) -> Ints:
+def _padded(array: Ints, shape: tuple[int, ...]) -> Ints:
     wider = np.zeros(shape, array.dtype)
     wider[: array.shape[0], : array.shape[1]] = array
     return wider

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.arrays import Floats
 from d2oc.bus.from_scenario import radio_model
@@ -214,5 +216,5 @@ def _baseline(
     return GuidedLaw(guide, _closed_form(scenario, samples, agents))
 
 
-def _n_steps(agents: Sequence[Kind]) -> np.ndarray:
+def _n_steps(agents: Sequence[Kind]) -> NDArray[Any]:
     return np.array([kind.n_steps for kind in agents], np.int32)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 ARRAY = 1
 """Code of an array among MessagePack's extension types."""
@@ -45,7 +46,7 @@ def _array_to_bytes(value: object) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(ARRAY, msgspec.msgpack.encode((value.dtype.str, shape, value.tobytes())))
 
 
-def _array_from_bytes(code: int, data: memoryview) -> np.ndarray:
+def _array_from_bytes(code: int, data: memoryview) -> NDArray[Any]:
     dtype, shape, content = msgspec.msgpack.decode(data)
     return np.frombuffer(content, np.dtype(dtype)).reshape(shape)
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.arrays import Floats
 from d2oc.density import SampleSet, build_density, sample_density
@@ -33,6 +34,7 @@ from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import farm_mission
 from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
+from d2oc.transit import TransitRuntime, transit_plan
 from d2oc.world import World
 from d2oc.worlds import build_world, with_crashes
 
@@ -155,12 +157,17 @@ def _simulate(
     began = time.perf_counter()
     if scenario.spray is not None:
         return _fly_farm(scenario, folder, overwrite, on_progress, watch, began)
-    _, samples, kinds, setup, header = prepare(scenario)
+    field, samples, kinds, setup, header = prepare(scenario)
+    transit = None if scenario.transit is None else transit_plan(scenario, scenario.transit, field, setup)
+    if transit is not None:
+        header = replace(header, n_steps=transit.n_steps)
     choice = runtime if isinstance(runtime, RuntimeChoice) else RuntimeChoice(runtime)
     flown, parts, memory = mark or (0, None, None)
     vehicles = [k.vehicle for k in kinds]
     world = build_world(scenario, setup, vehicles) if world_of is None else world_of(setup)
     name, team = build_runtime(scenario, setup, choice, with_crashes(scenario, setup, world), memory)
+    if transit is not None:
+        team = TransitRuntime(team, transit)
     try:
         if folder is not None and overwrite:
             remove_record(folder)
@@ -335,7 +342,7 @@ def record_header(scenario: Scenario, field: Field, samples: SampleSet, setup: T
     )
 
 
-def _corners(ring: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _corners(ring: NDArray[Any]) -> tuple[tuple[float, float], ...]:
     return tuple((float(x), float(y)) for x, y in ring)
 
 
@@ -384,18 +391,18 @@ def tick_after(runtime: Runtime, k: int) -> Tick:
 
 def _telemetry(runtime: Runtime) -> Mapping[str, Floats]:
     """What the world keeps besides, and what a spraying mission keeps."""
-    own: Mapping[str, Floats] = runtime.telemetry() if isinstance(runtime, FarmRuntime) else {}
+    own: Mapping[str, Floats] = runtime.telemetry() if isinstance(runtime, FarmRuntime | TransitRuntime) else {}
     return {**runtime.world.telemetry(), **own}
 
 
-def _states(runtime: Runtime, state: np.ndarray) -> np.ndarray:
+def _states(runtime: Runtime, state: NDArray[Any]) -> NDArray[Any]:
     """States, NaN where a model has fewer than the largest."""
     columns = np.arange(state.shape[1])
     n_states = runtime.motion.n_states[runtime.team.kind]
     return np.where(columns < n_states[:, None], state, np.nan)
 
 
-def _inputs(runtime: Runtime) -> np.ndarray:
+def _inputs(runtime: Runtime) -> NDArray[Any]:
     columns = np.arange(runtime.team.input.shape[1])
     n_inputs = runtime.motion.n_inputs[runtime.team.kind]
     return np.where(columns < n_inputs[:, None], runtime.team.input, np.nan)

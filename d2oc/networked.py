@@ -153,6 +153,11 @@ def _prepared(scenario: Scenario) -> tuple[TeamSetup, RecordHeader]:
             f"{scenario.name}: a spraying mission ([spray]) is planned for the whole team; "
             "agents in processes of their own do not fly it yet"
         )
+    if scenario.transit is not None:
+        raise RuntimeUnavailableError(
+            f"{scenario.name}: [transit] lets the team take off and land as one, "
+            "which agents in processes of their own do not do; leave it away"
+        )
     prepared = prepare(scenario)
     return prepared.setup, prepared.header
 

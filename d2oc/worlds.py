@@ -142,6 +142,7 @@ def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]
         liquid=liquid,
         flow=liquid / (team.n_steps * scenario.mission.time_step_s),
         place=_places(scenario, team, airframes),
+        home=_home(scenario, team),
         time_step=scenario.mission.time_step_s,
         terrain=_terrain(scenario.world.terrain, team),
         ground_effect=scenario.world.ground_effect,
@@ -149,24 +150,43 @@ def _setup(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]
     )
 
 
-def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) -> Floats:
-    """Where each agent starts, at the height above ground it holds, shape (L, 3). [m]"""
-    place = np.empty((len(team.kind), 3))
-    for r, (kind, state) in enumerate(zip(team.kind, team.initial_states, strict=True)):
-        place[r, :2] = state[list(team.models[kind].position_states)]
+def start_heights(scenario: Scenario, team: TeamSetup) -> Floats:
+    """Height above ground that each agent holds, shape (L,). [m]"""
+    kinds = team_kinds(scenario)
+    presets = [load_preset(kind.vehicle.preset) for kind in kinds]
+    return _heights(scenario, [presets[kind] for kind in team.kind])
+
+
+def _heights(scenario: Scenario, airframes: Sequence[Airframe]) -> Floats:
     step = scenario.world.height_step_m
     if step is None:
         step = max(airframe.tilted_height for airframe in airframes) + CLEARANCE
-    place[:, 2] = scenario.world.height_m + step * np.arange(len(place))
-    return place
+    return np.asarray(scenario.world.height_m + step * np.arange(len(airframes)))
+
+
+def _starts(team: TeamSetup) -> Floats:
+    """Where each agent starts, shape (L, 2). [m]"""
+    states = zip(team.kind, team.initial_states, strict=True)
+    return np.array([state[list(team.models[kind].position_states)] for kind, state in states])
+
+
+def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) -> Floats:
+    """Where each agent starts, at the height above ground it holds, shape (L, 3). [m]"""
+    return np.column_stack([_starts(team), _heights(scenario, airframes)])
+
+
+def _home(scenario: Scenario, team: TeamSetup) -> Floats | None:
+    """Where each stands before take-off; None: missions begin in the air."""
+    if scenario.transit is None:
+        return None
+    return _starts(team) if scenario.transit.home_m is None else np.array(scenario.transit.home_m, np.float64)
 
 
 def _terrain(table: TerrainTable | None, team: TeamSetup) -> Terrain:
     """The ground, as far as drones may fly."""
     if table is None:
         return level_ground()
-    starts = [s[list(team.models[k].position_states)] for k, s in zip(team.kind, team.initial_states, strict=True)]
-    places = np.vstack([team.points, *starts])
+    places = np.vstack([team.points, _starts(team)])
     low, high = places.min(axis=0) - MARGIN_M, places.max(axis=0) + MARGIN_M
     return hilly_ground(
         (float(low[0]), float(low[1])),

@@ -150,7 +150,7 @@ def _published_step(points: Floats, start: Floats, n_steps: int) -> float:
 
 def _time_varying_control(horizon: int, runs: int) -> Row:
     """The whole LTV law of the 8-state quadrotor, every matrix and every goal new each step."""
-    inertia = np.linspace(0.0075, 0.004, 1000)
+    inertia: Floats = np.linspace(0.0075, 0.004, 1000, dtype=np.float64)
     control = ControlTable(horizon_steps=horizon, scale_input_weight_with_inertia=True)
     problem = tracking_problem(quadrotor(0.1, inertia), control, 1 / 900)
     rng = np.random.default_rng(1)

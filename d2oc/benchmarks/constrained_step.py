@@ -111,7 +111,8 @@ def vehicle() -> tuple[LinearModel, TrackingProblem]:
     each = np.full(8, np.inf)
     each[[2, 6]], each[[3, 7]] = math.radians(TILT_DEG), math.radians(TILT_RATE_DEG_S)
     limits = Limits(input_each=TORQUE_N_M, speed_each=SPEED_M_S, state_each=each)
-    model = quadrotor(0.1, np.linspace(0.0075, 0.004, N_STEPS + max(HORIZONS)), limits)
+    inertia: Floats = np.linspace(0.0075, 0.004, N_STEPS + max(HORIZONS), dtype=np.float64)
+    model = quadrotor(0.1, inertia, limits)
     control = ControlTable(scale_input_weight_with_inertia=True, terminal_cost="dare")
     return model, tracking_problem(model, control, 1 / 900)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.compare.comparison import ComparisonProgress, compare
 
@@ -147,7 +148,7 @@ def _counted(name: str, wind: float, data: Path, folder: Path) -> str:
     return f'name = "{name}"\n[density]\n{keys}\n{text}[[stations]]\nplace_m = {south}\n'
 
 
-def _counts(name: str, data: Path) -> tuple[np.ndarray, np.ndarray]:
+def _counts(name: str, data: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """Places [m] and counts."""
     file = _data_file(name, data)
     if name == "webworms":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.mission import simulate
 from d2oc.record import Record
@@ -143,7 +145,7 @@ def rows(scenario: str, flights: Sequence[Flight]) -> list[Row]:
     return [_row(scenario, [f for f in flights if f.wind_m_s == wind], ideal) for wind in WORLDS]
 
 
-def _row(scenario: str, flights: Sequence[Flight], ideal: np.ndarray) -> Row:
+def _row(scenario: str, flights: Sequence[Flight], ideal: NDArray[Any]) -> Row:
     w2 = np.array([f.w2_m for f in flights])
     apart = [f.min_separation_m for f in flights if f.min_separation_m is not None]
     return Row(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.airframes.airframe import load_preset
 from d2oc.bus.perfect import PerfectBus
@@ -144,7 +146,7 @@ def mission_runtime(n_agents: int) -> InlineRuntime:
     return InlineRuntime(team, PerfectBus(COMM_RANGE_M), _world(team, start))
 
 
-def _world(team: TeamSetup, start: np.ndarray) -> BulletWorld:
+def _world(team: TeamSetup, start: NDArray[Any]) -> BulletWorld:
     n_agents = len(team.kind)
     setup = BulletSetup(
         models=team.models,

@@ -131,7 +131,7 @@ class Radio:
         self._seed = seed
         self._bus = PerfectBus(model.comm_range)
         self._on_the_way: list[Delivery] = []
-        self._budget = np.zeros(n_agents)
+        self._budget: Floats = np.zeros(n_agents)
         self.bytes_on_air = 0
         """Bytes sent so far, each message once however many hear it."""
         self.n_sent = 0
@@ -250,7 +250,7 @@ def draws(seed: int, tick: int, sender: Ints, receiver: Ints, purpose: int) -> F
     .. [1] G. L. Steele, D. Lea, C. H. Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
        :doi:`10.1145/2660193.2660195`
     """
-    word = np.full(len(sender), seed, np.uint64)
+    word: NDArray[np.uint64] = np.full(len(sender), seed, np.uint64)
     for number in (np.full(len(sender), tick), sender, receiver, np.full(len(sender), purpose)):
         word = _mixed(word + number.astype(np.uint64) + np.uint64(1))
     return np.asarray((word >> np.uint64(11)) * 2.0**-53)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from d2oc.arrays import Floats
+from d2oc.arrays import Flags, Floats
 from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.constrained import PENALTY
 from d2oc.control.half_planes import HalfPlanes, no_half_planes
@@ -73,7 +73,7 @@ class ConvexProgram:
         self._pull = cp.Parameter((horizon, n))
         self._normal = [cp.Parameter((n_half_planes, n)) for _ in range(horizon)] if n_half_planes else []
         self._offset: Any = cp.Parameter((horizon, n_half_planes)) if n_half_planes else None
-        self._hard = np.zeros(n_half_planes, np.bool_)
+        self._hard: Flags = np.zeros(n_half_planes, np.bool_)
         self._program = self._state()
 
     def _state(self) -> Any:

@@ -129,7 +129,7 @@ class MissionPlanLaw:
         self._effort = effort
         self._patience = patience_steps
         self._standing: list[Standing] = []
-        self._common = np.empty((0, n_agents, 2))
+        self._common: Floats = np.empty((0, n_agents, 2))
         self._knowledge = TeamKnowledge(n_agents)
         self._renew: Flags = np.zeros(n_agents, np.bool_)
         self._astray: Ints = np.zeros(n_agents, np.int32)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.density.protocol import Bools, Floats, UnitPoints, equal_weights
 from d2oc.errors import DensityError
@@ -139,7 +141,7 @@ class GridDensity:
         return self.remarks
 
 
-def _invert(end: Floats, start: Floats, target: Floats) -> tuple[np.ndarray, Floats]:
+def _invert(end: Floats, start: Floats, target: Floats) -> tuple[NDArray[Any], Floats]:
     """Interval whose cumulative mass holds `target`, and how far into it, in [0, 1); never one without mass."""
     target = np.minimum(target, np.nextafter(end[-1], -np.inf))
     which = np.searchsorted(end, target, side="right")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.arrays import Floats, Ints
 from d2oc.errors import DensityError
@@ -205,7 +206,7 @@ def _read_velocities(file: Path) -> Floats:
     return velocity if velocity.ndim == 4 else velocity[None]
 
 
-def _between(at: Floats, n: int) -> tuple[tuple[np.ndarray, Floats], tuple[np.ndarray, Floats]]:
+def _between(at: Floats, n: int) -> tuple[tuple[NDArray[Any], Floats], tuple[NDArray[Any], Floats]]:
     """The two neighbours of each place along one axis of n values, and their weights."""
     at = np.clip(at, 0.0, n - 1.0)
     low = np.minimum(at.astype(np.intp), max(0, n - 2))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.arrays import Floats
 from d2oc.errors import ExportError
@@ -20,7 +21,7 @@ MOST_RATES = 8
 """Rates that a prescription has at most; finer maps are rounded up to the next of so many even steps."""
 
 
-def rate_classes(rates: Floats) -> tuple[np.ndarray, Floats]:
+def rate_classes(rates: Floats) -> tuple[NDArray[Any], Floats]:
     """Few rates that stand for all.
 
     Parameters

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.arrays import Floats
 from d2oc.errors import MapFileError
@@ -74,7 +76,7 @@ def read_points(file: Path, value_column: str) -> PlacedValues:
     return PlacedValues(shapely.get_coordinates(layer.shapes), values, layer.crs, layer.notes)
 
 
-def _numbers(file: Path, column: str, cells: np.ndarray) -> Floats:
+def _numbers(file: Path, column: str, cells: NDArray[Any]) -> Floats:
     if cells.dtype.kind in "iuf":
         return np.asarray(cells, dtype=np.float64)
     values = np.full(len(cells), np.nan)

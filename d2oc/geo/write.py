@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from d2oc.arrays import Floats
 from d2oc.errors import MapFileError, MissingExtraError
@@ -121,7 +121,7 @@ def write_features(
         raise MapFileError(f"{path}: cannot be written ({error})") from None
 
 
-def equal_value_polygons(classes: np.ndarray, grid: Grid) -> list[tuple[int, Any]]:
+def equal_value_polygons(classes: NDArray[Any], grid: Grid) -> list[tuple[int, Any]]:
     """Polygons of connected cells of the same class, shape (rows, columns), row 0 to the south; class 0 is left out.
 
     Returns

@@ -30,11 +30,14 @@ class Runtime(Protocol):
 
     team: Team
     motion: Motion
-    mail: Mail
     world: World
 
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
+
+    @property
+    def mail(self) -> Mail:
+        """Messages of the last step."""
 
     @property
     def finished(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.agent import Agent, AgentSetup, Ground, Observation, Report, scratch_for
 from d2oc.arrays import Flags, Floats, Ints, Longs
@@ -167,10 +168,10 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
     if len(parts) == 1:
         return parts[0]
 
-    def stacked(name: str) -> np.ndarray:
+    def stacked(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    def column(name: str, i: int) -> np.ndarray:
+    def column(name: str, i: int) -> NDArray[Any]:
         return np.concatenate([getattr(part, name)[i] for part in parts])
 
     return Outcomes(

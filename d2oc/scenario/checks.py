@@ -67,6 +67,7 @@ def impossibilities(scenario: Scenario) -> Iterator[str]:
     yield from _faults(scenario)
     yield from _control("control", scenario.control, scenario.vehicle)
     yield from _baseline(scenario)
+    yield from _transit(scenario)
     yield from _spraying(scenario)
     for i, group in enumerate(scenario.team.groups):
         if group.control is not None or group.vehicle is not None:
@@ -305,6 +306,17 @@ def _most_steps(scenario: Scenario) -> int:
     mission = scenario.mission
     longest = max([mission.duration_s, *(group.duration_s or 0.0 for group in scenario.team.groups)])
     return round(longest / mission.time_step_s)
+
+
+def _transit(scenario: Scenario) -> Iterator[str]:
+    if scenario.transit is None:
+        return
+    if scenario.spray is not None:
+        yield "transit stands beside spray: a spraying mission lands at its stations anyway; leave [transit] away"
+    if scenario.density.motion is not None:
+        yield "transit stands beside density.motion, and the density would move before the mission; leave one away"
+    if "unicycle" in {v.model for v in (scenario.vehicle, *(g.vehicle for g in scenario.team.groups)) if v is not None}:
+        yield 'transit is for vehicles that fly, and vehicle.model = "unicycle" does not; leave [transit] away'
 
 
 def _radio(scenario: Scenario) -> Iterator[str]:

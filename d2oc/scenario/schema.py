@@ -445,6 +445,19 @@ class AssignmentTable(Table):
     """Cells are computed anew this often, and whenever an agent is lost or back. [s]"""
 
 
+class TransitTable(Table):
+    """`[transit]`: take-off, ways out and home, landing; without it a mission begins and ends in the air."""
+
+    home_m: Annotated[tuple[Point, ...], Field(min_length=1)] | None = None
+    """Where each agent takes off and lands; default: below its start. [m]"""
+    speed_m_s: Positive = 5.0
+    """Out and home, and never above the vehicle's own limit. [m/s]"""
+    climb_m_s: Annotated[float, Field(gt=0, le=1.5)] = 1.5
+    """Upwards. [m/s]"""
+    descent_m_s: Annotated[float, Field(gt=0, le=1.5)] = 1.0
+    """Downwards. [m/s]"""
+
+
 class JammingTable(Table):
     """`[[radio.jamming]]`: a circle in which nobody hears anything for a while."""
 
@@ -726,6 +739,8 @@ class Scenario(Table):
     """The control law."""
     mission: MissionTable
     """Duration and order."""
+    transit: TransitTable | None = None
+    """Take-off and landing around the mission."""
     assignment: AssignmentTable = AssignmentTable()
     """How the map is divided."""
     radio: RadioTable = RadioTable()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.airframes.airframe import load_preset
 from d2oc.arrays import Floats
@@ -56,7 +57,7 @@ class FarmMission:
     """`RecordHeader.raster`."""
     dose: DoseTable
 
-    def cells(self) -> dict[str, np.ndarray]:
+    def cells(self) -> dict[str, NDArray[Any]]:
         """The table `cells` of the record."""
         return self.runtime.cells(dose_response_of(self.dose))
 

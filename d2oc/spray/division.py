@@ -102,7 +102,8 @@ def _balanced(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[W
         return np.zeros(len(litres), np.int32)
     capacity = np.array([w.pace.working for w in workers])
     sites = _spread(middles, litres, workers)
-    best, owner = math.inf, np.zeros(len(litres), np.int32)
+    owner: Ints = np.zeros(len(litres), np.int32)
+    best = math.inf
     for k in range(ROUNDS):
         found = divide_samples(middles, litres, sites, capacity / capacity.sum() * litres.sum())
         own = found.owner(len(litres))

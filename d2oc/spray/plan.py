@@ -207,6 +207,6 @@ def blocks(grid: Grid, target: Floats, n_samples: int) -> tuple[Floats, Floats, 
     return points, mass * grid.litres, block
 
 
-def _block_numbers(grid: Grid, side: int) -> np.ndarray:
+def _block_numbers(grid: Grid, side: int) -> NDArray[Any]:
     row, column = np.divmod(np.arange(grid.rows * grid.columns), grid.columns)
     return np.asarray(row // side * grid.columns + column // side)

@@ -15,9 +15,10 @@ slightly outside, so that the area is right.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
@@ -67,7 +68,7 @@ class Polygon(NamedTuple):
     """Last cell each site has cut, shape (L,)."""
 
 
-def blocked_order(points: Floats) -> np.ndarray:
+def blocked_order(points: Floats) -> NDArray[Any]:
     """Order in which neighbours come together: strips from west to east, each from south to north."""
     n = len(points)
     strips = max(1, round(math.sqrt(n / BLOCK)))

@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from d2oc.arrays import Floats, Ints
 from d2oc.density.grid import GridDensity
@@ -86,7 +86,7 @@ class _Diagram(NamedTuple):
 
     sites: Sites
     offset: Floats
-    live: np.ndarray
+    live: NDArray[Any]
     centre: Floats
     cell_size: float
 

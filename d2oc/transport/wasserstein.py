@@ -175,7 +175,7 @@ def _interval(x: Floats, a: Floats, y: Floats, b: Floats, n_cells: int) -> tuple
 
 def gather(points: Floats, masses: Floats, n_cells: int) -> Cells:
     """Order points by cells of equal count, halving the wider side again and again."""
-    groups = [np.arange(len(points))]
+    groups: list[Longs] = [np.arange(len(points))]
     while len(groups) < n_cells and max(len(group) for group in groups) > 1:
         groups = [half for group in groups for half in _halves(points, group) if len(half)]
     order = np.concatenate(groups)

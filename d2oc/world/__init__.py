@@ -26,6 +26,23 @@ class World(Protocol):
             Who moves; the others stay as they are.
         """
 
+    def guide(self, period: float, state: Floats, velocity: Floats, height: Floats, standing: Flags) -> None:
+        """Move every vehicle by setpoints of its autopilot, outside the mission; nothing is sprayed.
+
+        Parameters
+        ----------
+        period : float
+            Control period. [s]
+        state : ndarray, shape (L, n)
+            States as the vehicles measure them; overwritten with the next ones.
+        velocity : ndarray, shape (L, 2)
+            [m/s]
+        height : ndarray, shape (L,)
+            Above ground. [m]
+        standing : ndarray of bool, shape (L,)
+            Whose motors are off.
+        """
+
     def true_state(self, measured: Floats) -> Floats:
         """States as they are, shape (L, n); `measured` where the world keeps no other."""
 

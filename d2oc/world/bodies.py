@@ -153,6 +153,10 @@ class Bodies:
         """From now on this body may touch the ground."""
         self._bullet.setCollisionFilterGroupMask(self._ids[r], -1, FLYING | DOWN, FLYING | GROUND, self._client)
 
+    def keep_off_ground(self, r: int) -> None:
+        """From now on this body meets other vehicles and no ground, as at first."""
+        self._bullet.setCollisionFilterGroupMask(self._ids[r], -1, FLYING, FLYING, self._client)
+
     def set_mass(self, r: int, mass: float, inertia: Floats) -> None:
         """Mass [kg] and roll, pitch, yaw inertia [kg m^2] of one body."""
         self._bullet.changeDynamics(

@@ -21,7 +21,7 @@ from d2oc.memory import copies
 from d2oc.vehicles.linear import LinearModel
 from d2oc.vehicles.motion import Motion
 from d2oc.world.air import feel_air, still_air
-from d2oc.world.autopilot import ACCELERATION, HOLD, TILT, VELOCITY, Memory, Setpoint
+from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, VELOCITY, Memory, Setpoint
 from d2oc.world.bodies import Bodies
 from d2oc.world.fleet import Fleet, fleet_arrays
 from d2oc.world.flight import Layout, Wrench, fly, predict, tell_autopilots, write_states
@@ -75,6 +75,8 @@ class BulletSetup:
     """Whether rotors lift more near the ground."""
     downwash: bool = False
     """Whether drones feel the air that those above them blow down."""
+    home: Floats | None = None
+    """Where each stands at first, shape (L, 2); default: they start in the air, at their places. [m]"""
 
 
 class BulletWorld:
@@ -117,6 +119,8 @@ class BulletWorld:
             np.arange(self.fleet.torque_of_thrust.shape[2]) < self.fleet.n_rotors[:, None], hover[:, None], 0.0
         )
         """Of each rotor, shape (L, R). [N]"""
+        if setup.home is not None:
+            self.thrust[:] = 0.0
         self._setpoint = _waiting(setup.place)
         look_down(setup.terrain, self.body, self._setpoint.ground, self._setpoint.climb)
         self.air = still_air(n_agents, ground_effect=setup.ground_effect, downwash=setup.downwash)
@@ -134,6 +138,7 @@ class BulletWorld:
         self._dry_inertia = np.array([a.inertia_kg_m2 for a in setup.airframes])
         self._engine_mass, self._engine_inertia = self.fleet.mass.copy(), self.fleet.inertia.copy()
         self._touched: set[tuple[int, int]] = set()
+        self._may_land = False
         self.watcher: Callable[[Floats], None] | None = None
         """Shown the bodies after every control period."""
         self.model_error: Floats = np.zeros(n_agents)
@@ -144,6 +149,7 @@ class BulletWorld:
     def advance(self, k: int, state: Floats, command: Floats, active: Flags) -> None:
         """Fly one control period; `state` becomes what the receivers measure afterwards."""
         on_mission = active & (self.fault == Fault.NONE)
+        self._let_land(False)
         flies = np.where(self.fault != Fault.NONE, -1, on_mission).astype(np.int32)
         predicted = np.full((len(state), 2), np.nan)
         predict(k, self._motion, self._setup.kind, self.true_state(state), command, on_mission, predicted)
@@ -151,13 +157,38 @@ class BulletWorld:
             k, self._setup.time_step, self._motion, self._setup.kind, self._layout, self.fleet, state, command, flies,
             self.body, self._setpoint,
         )  # fmt: skip
+        self._fly_period()
+        self._spray(on_mission)
+        self._measure(state)
+        self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
+
+    def guide(self, period: float, state: Floats, velocity: Floats, height: Floats, standing: Flags) -> None:
+        """Fly one control period by velocities and heights; they may touch the ground. See `d2oc.world.World`."""
+        self._let_land(True)
+        self._setpoint.mode[:] = np.where(standing | (self.fault != Fault.NONE), OFF, VELOCITY)
+        self._setpoint.command[:] = velocity
+        self._setpoint.place[:, 2] = height
+        self._fly_period()
+        self._measure(state)
+        self.model_error[:] = 0.0
+
+    def _let_land(self, allowed: bool) -> None:
+        """Whether touching the ground is no fault."""
+        if allowed == self._may_land:
+            return
+        self._may_land = allowed
+        for r in np.flatnonzero(self.fault == Fault.NONE).tolist():
+            self.bodies.let_fall(r) if allowed else self.bodies.keep_off_ground(r)
+
+    def _fly_period(self) -> None:
         self._place_bodies()
         for i in range(self._n_loops):
             self._loop(i * self._dt)
-        self._spray(on_mission)
+
+    def _measure(self, state: Floats) -> None:
+        """What the receivers measure after a control period, and who is lost by then."""
         self._receiver.drift(self._setup.time_step)
         self._look_for_faults()
-        self.model_error = np.nan_to_num(np.linalg.norm(self.body[:, :2] - predicted, axis=1))
         write_states(self._layout, self.body, self._receiver.error, state)
         if self.watcher is not None:
             self.watcher(self.body)
@@ -246,9 +277,8 @@ class BulletWorld:
 
     def _look_for_faults(self) -> None:
         left = self.fleet.battery_energy - self.drawn
-        for r in find_faults(
-            self.fault, self.body, self._setpoint.ground + self._half_height, left, self._touched
-        ).tolist():
+        lowest = np.where(self._may_land, -np.inf, self._setpoint.ground + self._half_height)
+        for r in find_faults(self.fault, self.body, lowest, left, self._touched).tolist():
             self.bodies.let_fall(r)
         self._touched.clear()
 
@@ -268,6 +298,9 @@ class BulletWorld:
 def _start(setup: BulletSetup) -> Floats:
     """Where the bodies start, shape (L, 3). [m]"""
     place = setup.place.astype(np.float64)
+    if setup.home is not None:
+        place[:, :2] = setup.home
+        place[:, 2] = [a.height_m / 2 for a in setup.airframes]
     place[:, 2] += [ground_at(setup.terrain, x, y)[0] for x, y in place[:, :2]]
     return place
 

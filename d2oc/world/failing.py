@@ -37,6 +37,11 @@ class FailingWorld:
             self._inner.cut_power(np.flatnonzero(new).astype(np.int32))
         self._inner.advance(k, state, command, active & ~self._crashed)
 
+    def guide(self, period: float, state: Floats, velocity: Floats, height: Floats, standing: Flags) -> None:
+        """Move every vehicle that still flies."""
+        velocity = np.where(self._crashed[:, None], 0.0, velocity)
+        self._inner.guide(period, state, velocity, height, standing | self._crashed)
+
     def true_state(self, measured: Floats) -> Floats:
         """As in the other world."""
         return self._inner.true_state(measured)

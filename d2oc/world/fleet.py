@@ -116,5 +116,4 @@ def rotor_torques(rotors: Rotors) -> Floats:
 def _inverse(torques: Floats) -> Floats:
     """Least thrusts that make a unit torque about each axis and no lift, shape (rotors, 3)."""
     effect = np.vstack([torques, np.ones(torques.shape[1])])
-    inverse: Floats = np.linalg.pinv(effect)[:, :3]
-    return inverse
+    return np.asarray(np.linalg.pinv(effect)[:, :3], np.float64)

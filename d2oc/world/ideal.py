@@ -22,6 +22,15 @@ class IdealWorld:
         """Move every active vehicle in place; see `d2oc.world.World`."""
         _advance(self._motion, self._kind, k, state, command, active)
 
+    def guide(self, period: float, state: Floats, velocity: Floats, height: Floats, standing: Flags) -> None:
+        """Fly velocities exactly; see `d2oc.world.World`."""
+        at, along = self._motion.position_states[self._kind], self._motion.velocity_states[self._kind]
+        place = np.take_along_axis(state, at, axis=1) + period * velocity
+        state[:] = 0.0
+        np.put_along_axis(state, at, place, axis=1)
+        for r in np.flatnonzero(along[:, 0] >= 0):
+            state[r, along[r]] = velocity[r]
+
     def true_state(self, measured: Floats) -> Floats:
         """What is measured is true here."""
         return measured.copy()

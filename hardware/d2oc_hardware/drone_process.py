@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.agent import Agent, Observation
 from d2oc.errors import D2ocError
@@ -47,11 +47,11 @@ def agent_of(scenario: Scenario, prepared: Prepared, number: int) -> Agent:
     return Agent(setups[number], ground)
 
 
-def limits_of(prepared: Prepared, number: int) -> Callable[[int, np.ndarray, np.ndarray], np.ndarray]:
+def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]]:
     """What a drone's model allows of a command, as in the simulation."""
     motion, kind = motion_arrays(prepared.setup.models), int(prepared.setup.kind[number])
 
-    def limited(k: int, state: np.ndarray, command: np.ndarray) -> np.ndarray:
+    def limited(k: int, state: NDArray[Any], command: NDArray[Any]) -> NDArray[Any]:
         allowed = command.copy()
         limit_input(motion, kind, min(k, int(motion.length[kind]) - 1), state, allowed)
         return allowed

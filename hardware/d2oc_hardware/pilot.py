@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2oc.agent import Agent, Observation, Outcome
 from d2oc_hardware.clock import Clock
@@ -114,7 +115,7 @@ class Pilot:
         task: Task,
         controller: FlightController,
         guard: Guard,
-        limited: Callable[[int, np.ndarray, np.ndarray], np.ndarray],
+        limited: Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]],
         agent: Agent,
         radio: Radio,
         clock: Clock,
@@ -368,7 +369,7 @@ class Pilot:
         nothing_left = self._outcome is not None and self._outcome.report.remaining <= self.task.negligible
         return self._tick > self.task.n_steps or nothing_left
 
-    def _state(self, t: Telemetry) -> np.ndarray:
+    def _state(self, t: Telemetry) -> NDArray[Any]:
         """State of the agent's model; an acceleration is what the velocity has done since the last step."""
         assert t.position is not None
         v, before, step = t.velocity, self._velocity_at_step, self.task.time_step

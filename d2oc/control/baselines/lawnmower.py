@@ -38,7 +38,7 @@ class Lawnmower:
         self._task = task
         self.ways: list[Floats] = mowing_ways(task)
         self._lengths = [_lengths_along(way) for way in self.ways]
-        self._flown = np.zeros(task.n_agents)
+        self._flown: Floats = np.zeros(task.n_agents)
         self._ways_round = WaysRound(task.field)
 
     def velocities(self, k: int, position: Floats, velocity: Floats) -> Floats:

@@ -70,7 +70,7 @@ BROKEN = [
         "[radio]",
         "[weather]",
         "weather is not a known key; known are name, description, seed, field, density, sampling, team, vehicle, "
-        "control, mission, assignment, radio, faults, ledger, world, dose, spray, stations, rules",
+        "control, mission, transit, assignment, radio, faults, ledger, world, dose, spray, stations, rules",
     ),
     ('name = "plot"', 'nmae = "plot"', "nmae is not a known key; did you mean name?"),
     ("weight = 2.0", "wieght = 2.0", "density.components[0].wieght is not a known key; did you mean weight?"),
