@@ -35,7 +35,7 @@ LOOP_RATE = 48.0
 PHYSICS_RATE = 240.0
 """Least rate of the engine's substeps. [Hz]"""
 
-VELOCITY_MARGIN = 3.0
+VELOCITY_MARGIN = 4.0
 """Standard deviations of the velocity error that autopilots stay below a speed limit, beside their other reserve."""
 
 MASS_TOLERANCE = 1e-3
