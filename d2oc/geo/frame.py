@@ -109,7 +109,10 @@ def transform(places: ArrayLike, source: str, target: str) -> Floats:
     East stands before north on both sides, whatever order the systems themselves declare.
     """
     where = np.asarray(places, dtype=np.float64).reshape(-1, 2)
-    return np.column_stack(_transformer(source, target).transform(where[:, 0], where[:, 1]))
+    x, y = where[:, 0], where[:, 1]
+    if len(where) == 1:  # of an array of one pyproj makes a number itself, which NumPy warns of
+        x, y = x[0], y[0]
+    return np.column_stack(_transformer(source, target).transform(x, y))
 
 
 @cache
