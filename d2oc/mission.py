@@ -27,8 +27,8 @@ from d2oc.record import (
     remove_record,
     runtime_of,
 )
+from d2oc.runtime.arrays import TeamSetup, positions
 from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
-from d2oc.runtime.inline import TeamSetup, positions
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import farm_mission
@@ -80,8 +80,8 @@ def simulate(
         Run folder, written as the mission goes; None keeps the record in memory.
     overwrite : bool
         Replace a record that stands there, once it is certain that the scenario can be flown.
-    runtime : RuntimeChoice or {"auto", "inline", "agents", "ray"}
-        What flies the team; `agents` and `ray` give the same record, see docs/swarm.md.
+    runtime : RuntimeChoice or {"auto", "arrays", "inline", "ray"}
+        What flies the team; `inline` and `ray` give the same record, see docs/swarm.md.
     on_progress : callable, optional
         Called now and then while the mission runs.
     watch : callable, optional

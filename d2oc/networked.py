@@ -1,7 +1,7 @@
 """A mission in many processes: each flies one agent and writes its part of the record, and the parts are joined.
 
 The processes share nothing but the scenario and a bus; see `d2oc.runtime.network` for how they keep in step. With the
-whole team heard, the joined record is the one that the runtime `agents` writes, to the last bit.
+whole team heard, the joined record is the one that the runtimes `inline` and `ray` write, to the last bit.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from d2oc.ledger import quantum_of
 from d2oc.mission import Progress, prepare, simulate, start_tick, tick_after
 from d2oc.record import Record, RecordHeader, RecordWriter, Status, load_record, remove_record, write_record
 from d2oc.runtime.agents import AgentsRuntime, LocalHost, agent_setups, ground_of_team
+from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT, TeamSetup
 from d2oc.runtime.choice import require_fit
-from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup
 from d2oc.runtime.network import MessageBus, NetworkRadio, Patience
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
@@ -169,7 +169,7 @@ def _warm_up(scenario: Scenario) -> None:
         "mission": scenario.mission.model_copy(update={"duration_s": short}),
         "team": scenario.team.model_copy(update={"groups": groups}),
     }
-    simulate(scenario.model_copy(update=changes), runtime="agents")
+    simulate(scenario.model_copy(update=changes), runtime="inline")
 
 
 def _runtime_of_one(scenario: Scenario, setup: TeamSetup, number: int, radio: NetworkRadio) -> AgentsRuntime:

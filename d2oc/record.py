@@ -280,7 +280,7 @@ class RecordWriter:
         points: Floats,
         weights: Floats,
         clock: Callable[[], float] = time.monotonic,
-        runtime: str = "inline",
+        runtime: str = "arrays",
         parts_kept: int | None = None,
         part: tuple[int, int] | None = None,
     ) -> None:
@@ -457,7 +457,7 @@ def ended_record(path: Path) -> Record | None:
 def runtime_of(path: Path) -> str:
     """What flew, or flies, the mission of a run folder."""
     try:
-        return str(json.loads(_read_text(path / "provenance.json")).get("runtime", "inline"))
+        return str(json.loads(_read_text(path / "provenance.json")).get("runtime", "arrays"))
     except (json.JSONDecodeError, AttributeError) as error:
         raise RecordError(f"{path / 'provenance.json'}: cannot be read ({error})") from None
 

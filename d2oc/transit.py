@@ -20,8 +20,8 @@ from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.errors import ScenarioError
 from d2oc.field import Field
 from d2oc.phases import Phase
+from d2oc.runtime.arrays import TeamSetup, locate_all, positions
 from d2oc.runtime.choice import Runtime
-from d2oc.runtime.inline import TeamSetup, locate_all, positions
 from d2oc.scenario.schema import Scenario, TransitTable
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World

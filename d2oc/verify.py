@@ -13,7 +13,7 @@ from d2oc.bus.perfect import PerfectBus
 from d2oc.control.closed_form import tracking
 from d2oc.control.law import first_gains
 from d2oc.errors import RecordError
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.vehicles.linear import Limits, quadrotor
 
 TOLERANCE_M = 1e-9
@@ -99,7 +99,7 @@ def verify_case(path: str | Path) -> Verification:
     )
 
 
-def case_runtime(case: dict[str, Floats]) -> InlineRuntime:
+def case_runtime(case: dict[str, Floats]) -> ArraysRuntime:
     """Team of a reference case: official mode, equal masses, weights 1/N."""
     n_agents, n_steps = len(case["initial_states"]), int(case["n_steps"])
     alpha = 1.0 / (n_agents * n_steps)
@@ -121,7 +121,7 @@ def case_runtime(case: dict[str, Floats]) -> InlineRuntime:
         comm_range=comm_range,
         order="sequential",
     )
-    return InlineRuntime(setup, PerfectBus(comm_range))
+    return ArraysRuntime(setup, PerfectBus(comm_range))
 
 
 def _deviation(case: dict[str, Floats], name: str, ours: Floats) -> float | None:

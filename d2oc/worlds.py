@@ -12,7 +12,7 @@ from d2oc.airframes.airframe import Airframe, load_preset
 from d2oc.arrays import Floats
 from d2oc.bus.from_scenario import first_ticks
 from d2oc.errors import ScenarioError
-from d2oc.runtime.inline import TeamSetup
+from d2oc.runtime.arrays import TeamSetup
 from d2oc.scenario.schema import Scenario, TerrainTable, VehicleTable, WindTable
 from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream, team_kinds
 from d2oc.vehicles.motion import motion_arrays

@@ -22,7 +22,7 @@ from d2oc.control.closed_form import (
     solve_closed_form,
 )
 from d2oc.control.law import first_gains, tracking_problem
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import double_integrator, quadrotor
 
@@ -109,7 +109,7 @@ def _official_step(n_samples: int, runs: int, quick: bool) -> Row:
     return _row("agent_step", times, peer, n_samples=n_samples, n_agents=N_AGENTS, horizon=HORIZON)
 
 
-def _official_runtime(n_samples: int, n_steps: int) -> tuple[InlineRuntime, Floats, Floats]:
+def _official_runtime(n_samples: int, n_steps: int) -> tuple[ArraysRuntime, Floats, Floats]:
     rng = np.random.default_rng(7)
     points = rng.uniform(0, MAP_M, (n_samples, 2))
     start = np.zeros((N_AGENTS, 8))
@@ -127,10 +127,10 @@ def _official_runtime(n_samples: int, n_steps: int) -> tuple[InlineRuntime, Floa
         comm_range=COMM_RANGE_M,
         order="sequential",
     )
-    return InlineRuntime(setup, PerfectBus(COMM_RANGE_M)), points, start
+    return ArraysRuntime(setup, PerfectBus(COMM_RANGE_M)), points, start
 
 
-def _fly(runtime: InlineRuntime, n_steps: int) -> float:
+def _fly(runtime: ArraysRuntime, n_steps: int) -> float:
     began = time.perf_counter()
     for k in range(n_steps):
         runtime.step(k)
@@ -224,7 +224,7 @@ def _parallel_step(n_agents: int, n_samples: int) -> Row:
         initial_states=list(start),
         comm_range=COMM_RANGE_M,
     )
-    runtime = InlineRuntime(setup, PerfectBus(COMM_RANGE_M))
+    runtime = ArraysRuntime(setup, PerfectBus(COMM_RANGE_M))
     runtime.step(0)
     began = time.perf_counter()
     for k in range(1, steps):

@@ -19,7 +19,7 @@ from d2oc.bus.perfect import PerfectBus
 from d2oc.control.law import first_gains, tracking_problem
 from d2oc.control.mission_law import MissionPlanLaw
 from d2oc.control.mission_plan import Effort, flyer_of
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.scenario.schema import ControlTable
 from d2oc.transport.exact import exact_transport, squared_distances
 from d2oc.vehicles.linear import Limits, LinearModel, double_integrator, quadrotor
@@ -183,7 +183,7 @@ def _fly(case: Case, model: LinearModel, control: ControlTable, comm_range: floa
         order="parallel" if plans else "sequential",
         controller=MissionPlanLaw(flyers, n_steps, comm_range, Effort()) if plans else None,
     )
-    runtime = InlineRuntime(setup, PerfectBus(comm_range))
+    runtime = ArraysRuntime(setup, PerfectBus(comm_range))
     began = time.perf_counter()
     track = [case.starts]
     for k in range(N_STEPS):

@@ -25,6 +25,7 @@ from d2oc.compare.methods import method_named
 from d2oc.metrics import timing, visited
 from d2oc.mission import simulate
 from d2oc.record import Record
+from d2oc.runtime.choice import quickest_runtime
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import Scenario
 from d2oc.transport.wasserstein import sliced_wasserstein2, wasserstein2
@@ -154,7 +155,8 @@ def fly_task(
     """
     with tempfile.TemporaryDirectory(prefix="d2oc-task-") as folder:
         overrides = [*method_named(method).overrides, *changes]
-        return simulate(task_scenario(Path(folder), seed, comm_range_m, n_steps, overrides))
+        scenario = task_scenario(Path(folder), seed, comm_range_m, n_steps, overrides)
+        return simulate(scenario, runtime=quickest_runtime(scenario))
 
 
 def task_scenario(

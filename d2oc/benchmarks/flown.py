@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from d2oc.mission import simulate
 from d2oc.record import Record
+from d2oc.runtime.choice import quickest_runtime
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import Scenario
 
@@ -116,7 +117,7 @@ def fly(scenario: str, seed: int, wind: float | None, overrides: Sequence[str] =
     if wind is not None:
         world = ["world.kind=bullet", f"world.wind.speed_m_s={wind}", "world.wind.toward_deg=30.0"]
     loaded = load_scenario(scenario, overrides=[*overrides, *world], seed=seed)
-    record = simulate(loaded)
+    record = simulate(loaded, runtime=quickest_runtime(loaded))
     summary = record.summary()
     return Flight(
         seed=seed,

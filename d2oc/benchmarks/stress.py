@@ -19,7 +19,8 @@ from d2oc.field import ring_contains
 from d2oc.metrics import n_fallbacks, remaining_weight
 from d2oc.mission import simulate
 from d2oc.record import DRIFTED, NO_PLAN, UNPROVEN, Record
-from d2oc.runtime.inline import TeamSetup
+from d2oc.runtime.arrays import TeamSetup
+from d2oc.runtime.choice import quickest_runtime
 from d2oc.scenario.load import validate
 from d2oc.scenario.schema import DoubleIntegrator, Quadrotor, Scenario, SingleIntegrator
 from d2oc.vehicles.motion import motion_arrays
@@ -122,7 +123,7 @@ def total(rows: list[Row]) -> Json:
 
 def fly(scenario: Scenario) -> Row:
     """Fly one mission and look for what must not happen."""
-    record = simulate(scenario, world_of=_world_without_limits)
+    record = simulate(scenario, runtime=quickest_runtime(scenario), world_of=_world_without_limits)
     position = record.by_tick("x_m", "y_m")
     before, after = position[:-1].reshape(-1, 2), position[1:].reshape(-1, 2)
     zones = [np.array(zone) for zone in record.header.no_fly_zones_m]

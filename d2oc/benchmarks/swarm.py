@@ -15,7 +15,7 @@ from d2oc.bus.perfect import PerfectBus
 from d2oc.bus.radio import Radio, RadioModel
 from d2oc.control.law import first_gains, tracking_problem
 from d2oc.runtime.agents import AgentsRuntime, Host, LocalHost, agent_setups, ground_of_team
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.runtime.ray_actors import RayHost, connect
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import double_integrator
@@ -42,12 +42,12 @@ class SwarmRow:
     """From asking for the actors until every agent has answered once; without starting Ray itself. [s]"""
     tick_ms: float
     """A step of the whole team, median. [ms]"""
-    local_tick_ms: float
-    """The same agents in this process, one after the other, median. [ms]"""
     inline_tick_ms: float
-    """The inline runtime: shared arrays, no messages, median. [ms]"""
-    ratio_to_local: float
-    """tick_ms / local_tick_ms"""
+    """The same agents in this process, one after the other, median. [ms]"""
+    arrays_tick_ms: float
+    """The runtime `arrays`: shared arrays, no messages, median. [ms]"""
+    ratio_to_inline: float
+    """tick_ms / inline_tick_ms"""
     actor_mib: float
     """Memory of an actor that it shares with nobody, mean. [MiB]"""
     bytes_per_message: float
@@ -89,18 +89,18 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
 
 
 def _rows(cases: tuple[tuple[int, int], ...]) -> Iterator[SwarmRow]:
-    _fly(_inline(team_setup(2)), 2)  # compile
+    _fly(_on_arrays(team_setup(2)), 2)  # compile
     for n_agents, per_actor in cases:
         setup = team_setup(n_agents)
         ground = ground_of_team(setup)
         setups = agent_setups(setup, ground, TIME_STEP_S, MESSAGE_LIMIT_BYTES, give_way=True)
-        inline_ms = _fly(_inline(setup), TICKS)
-        local_ms, _ = _flown(setup, ground, LocalHost(setups, ground))
-        yield _row(setup, ground, setups, per_actor, local_ms, inline_ms)
+        arrays_ms = _fly(_on_arrays(setup), TICKS)
+        inline_ms, _ = _flown(setup, ground, LocalHost(setups, ground))
+        yield _row(setup, ground, setups, per_actor, inline_ms, arrays_ms)
 
 
 def _row(
-    setup: TeamSetup, ground: Ground, setups: list[AgentSetup], per_actor: int, local_ms: float, inline_ms: float
+    setup: TeamSetup, ground: Ground, setups: list[AgentSetup], per_actor: int, inline_ms: float, arrays_ms: float
 ) -> SwarmRow:
     began = time.perf_counter()
     host = RayHost(setups, ground, per_actor)
@@ -117,9 +117,9 @@ def _row(
         n_actors=len(pids),
         ready_s=round(ready, 2),
         tick_ms=round(tick_ms, 2),
-        local_tick_ms=round(local_ms, 2),
-        inline_tick_ms=round(inline_ms, 3),
-        ratio_to_local=round(tick_ms / local_ms, 3),
+        inline_tick_ms=round(inline_ms, 2),
+        arrays_tick_ms=round(arrays_ms, 3),
+        ratio_to_inline=round(tick_ms / inline_ms, 3),
         actor_mib=round(float(memory), 1),
         bytes_per_message=round(radio.bytes_on_air / max(1, radio.n_sent), 1),
     )
@@ -148,8 +148,8 @@ def team_setup(n_agents: int) -> TeamSetup:
     )
 
 
-def _inline(setup: TeamSetup) -> InlineRuntime:
-    return InlineRuntime(setup, PerfectBus(COMM_RANGE_M))
+def _on_arrays(setup: TeamSetup) -> ArraysRuntime:
+    return ArraysRuntime(setup, PerfectBus(COMM_RANGE_M))
 
 
 def _flown(setup: TeamSetup, ground: Ground, host: Host) -> tuple[float, Radio]:
@@ -157,7 +157,7 @@ def _flown(setup: TeamSetup, ground: Ground, host: Host) -> tuple[float, Radio]:
     return _fly(AgentsRuntime(setup, host, radio, ground.quantum), TICKS), radio
 
 
-def _fly(runtime: AgentsRuntime | InlineRuntime, n_steps: int) -> float:
+def _fly(runtime: AgentsRuntime | ArraysRuntime, n_steps: int) -> float:
     times: Floats = np.empty(n_steps)
     for k in range(n_steps):
         began = time.perf_counter()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from d2oc.airframes.airframe import load_preset
 from d2oc.bus.perfect import PerfectBus
 from d2oc.control.law import first_gains, tracking_problem
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import Limits, double_integrator
 from d2oc.vehicles.motion import motion_arrays
@@ -114,7 +114,7 @@ def _time(step: Callable[[], None], steps: int) -> tuple[float, float]:
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
-def mission_runtime(n_agents: int) -> InlineRuntime:
+def mission_runtime(n_agents: int) -> ArraysRuntime:
     """A team of sprayers over a field that grows with it, each with a share of the samples.
 
     Parameters
@@ -143,7 +143,7 @@ def mission_runtime(n_agents: int) -> InlineRuntime:
         initial_states=list(start),
         comm_range=COMM_RANGE_M,
     )
-    return InlineRuntime(team, PerfectBus(COMM_RANGE_M), _world(team, start))
+    return ArraysRuntime(team, PerfectBus(COMM_RANGE_M), _world(team, start))
 
 
 def _world(team: TeamSetup, start: NDArray[Any]) -> BulletWorld:

@@ -105,14 +105,14 @@ def bench_swarm(
     def on_row(row: SwarmRow) -> None:
         if not as_json:
             print(
-                f"{row.n_agents:7}{row.n_actors:7}{row.ready_s:9.1f}{row.tick_ms:10.1f}{row.local_tick_ms:10.1f}"
-                f"{row.inline_tick_ms:11.2f}{row.ratio_to_local:8.2f}{row.actor_mib:11.0f}{row.bytes_per_message:10.0f}",
+                f"{row.n_agents:7}{row.n_actors:7}{row.ready_s:9.1f}{row.tick_ms:10.1f}{row.inline_tick_ms:10.1f}"
+                f"{row.arrays_tick_ms:11.2f}{row.ratio_to_inline:8.2f}{row.actor_mib:11.0f}{row.bytes_per_message:10.0f}",
                 flush=True,
             )
 
     if not as_json:
         print(
-            f"{'agents':>7}{'actors':>7}{'ready s':>9}{'tick ms':>10}{'local ms':>10}{'inline ms':>11}{'ratio':>8}"
+            f"{'agents':>7}{'actors':>7}{'ready s':>9}{'tick ms':>10}{'inline ms':>10}{'arrays ms':>11}{'ratio':>8}"
             f"{'MiB/actor':>11}{'B/message':>10}"
         )
     start_s, rows = measure(quick=quick, on_row=on_row)

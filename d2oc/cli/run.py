@@ -27,8 +27,8 @@ class RuntimeName(StrEnum):
 
     auto = "auto"
     inline = "inline"
-    agents = "agents"
     ray = "ray"
+    arrays = "arrays"
 
 
 @app.command(epilog="Example: d2oc run six_drones --seed 3 --set radio.comm_range_m=25 --out runs/short-radio")
@@ -46,7 +46,8 @@ def run(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
     runtime: Annotated[
-        RuntimeName, typer.Option(help="Agents on shared arrays, agents that only exchange messages, or as Ray actors.")
+        RuntimeName,
+        typer.Option(help="Agents that exchange messages, inline or as Ray actors; or shared arrays."),
     ] = RuntimeName.auto,
     agents_per_actor: Annotated[int | None, typer.Option(help="Agents that share one Ray actor.", min=1)] = None,
     ray_address: Annotated[str | None, typer.Option(help="Existing Ray cluster; default: a local one.")] = None,

@@ -22,6 +22,7 @@ from d2oc.errors import RecordError, ScenarioError
 from d2oc.metrics import gini, min_separation, path_lengths, remaining_weight, time_to_w2, w2_at_share
 from d2oc.mission import Progress, simulate
 from d2oc.record import Record
+from d2oc.runtime.choice import quickest_runtime
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc.sprayed import litres_by_drone, sprayed
@@ -244,12 +245,13 @@ def _warm_up(scenario: Scenario) -> None:
                 "mission": scenario.mission.model_copy(update={"duration_s": short}),
                 "team": scenario.team.model_copy(update={"groups": groups}),
             }
-        )
+        ),
+        runtime=quickest_runtime(scenario),
     )
 
 
 def _fly(flight: Flight, level: float, on_progress: Callable[[Progress], None] | None) -> dict[str, Any]:
-    record = simulate(flight.scenario, on_progress=on_progress)
+    record = simulate(flight.scenario, runtime=quickest_runtime(flight.scenario), on_progress=on_progress)
     if record.status == "interrupted":
         raise KeyboardInterrupt
     return {"method": flight.method, "seed": flight.seed, **measures(record, level)}

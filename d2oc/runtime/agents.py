@@ -21,7 +21,7 @@ from d2oc.control.d2oc import Law, Team
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.errors import RecordError, RuntimeUnavailableError
 from d2oc.memory import packed, unpacked
-from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
+from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT, TeamSetup, law_arrays, locate_all, team_arrays
 from d2oc.runtime.shard import Inboxes, Outcomes, Shard, outcomes_from
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import Remembering, World, remembered_by
@@ -235,7 +235,7 @@ def agent_setups(
     controller = setup.controller or ClosedFormLaw(len(team.kind), len(ground.weights), give_way=give_way)
     briefs = controller.briefs(ground.tree, ground.weights, team)
     if briefs is None:
-        raise RuntimeUnavailableError("this law steers the whole team from one process; use the runtime 'inline'")
+        raise RuntimeUnavailableError("this law steers the whole team from one process; use the runtime 'arrays'")
     return [
         AgentSetup(
             number=r,

@@ -14,13 +14,15 @@ from d2oc.control.d2oc import Team
 from d2oc.control.weight_sharing import Mail
 from d2oc.errors import RuntimeUnavailableError
 from d2oc.runtime.agents import AgentsRuntime, Host, LocalHost, agent_setups, ground_of_team
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.scenario.schema import Scenario
 from d2oc.vehicles.motion import Motion
 from d2oc.world import World
 
-Name = Literal["auto", "inline", "agents", "ray"]
+Name = Literal["auto", "arrays", "inline", "ray"]
 
+LARGEST_INLINE = 16
+"""Agents that are stepped one by one where the radio is perfect; larger teams are stepped as arrays."""
 WORTH_RAY = 50_000_000
 """Samples times agents from which Ray's processes gain more than they cost."""
 
@@ -70,7 +72,8 @@ class RuntimeChoice:
     """What was asked for."""
 
     name: Name = "auto"
-    """`auto`: `inline` where the radio is perfect, else `agents`, or `ray` where that is installed and worth it."""
+    """`auto`: `inline`, or `ray` where that is installed and worth it; with a perfect radio `arrays` for large teams
+    and for what agents that know only what they are told cannot fly."""
     agents_per_actor: int | None = None
     """Runtime `ray`: agents that share a process."""
     ray_address: str | None = None
@@ -113,13 +116,13 @@ def build_runtime(
         If Ray is asked for and not installed.
     """
     name = _chosen(scenario, setup, choice)
-    if name == "inline":
+    if name == "arrays":
         if not _without_faults(scenario):
             raise RuntimeUnavailableError(
-                f"{scenario.name}: the runtime 'inline' has a perfect radio and no GPS that fails, "
-                "but [radio] or [[faults]] ask for faults; use the runtime 'agents' or 'ray'"
+                f"{scenario.name}: the runtime 'arrays' has a perfect radio and no GPS that fails, "
+                "but [radio] or [[faults]] ask for faults; use the runtime 'inline' or 'ray'"
             )
-        return name, InlineRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
+        return name, ArraysRuntime(setup, PerfectBus(scenario.radio.comm_range_m), world)
     require_fit(scenario)
     return name, _agents_runtime(scenario, setup, name, choice, world, memory)
 
@@ -129,12 +132,12 @@ def require_fit(scenario: Scenario) -> None:
     for key, value, needed in unfit(scenario):
         raise RuntimeUnavailableError(
             f'{scenario.name}: {key} = "{value}" is not for agents that know only what they are told; '
-            f"it must be {needed}, or use the runtime 'inline'"
+            f"it must be {needed}, or use the runtime 'arrays'"
         )
 
 
 def unfit(scenario: Scenario) -> list[tuple[str, str, str]]:
-    """Keys that only the inline runtime obeys: key, value and what the others need."""
+    """Keys that only the runtime `arrays` obeys: key, value and what the others need."""
     keys: list[tuple[str, str, str]] = [
         ("mission.order", scenario.mission.order, "parallel"),
         ("ledger.rule", scenario.ledger.rule, "sum"),
@@ -155,11 +158,16 @@ def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name
         return choice.name
     if choice.agents_per_actor is not None or choice.ray_address is not None:
         return "ray"
-    if _without_faults(scenario):
-        return "inline"
+    if _without_faults(scenario) and (len(setup.kind) > LARGEST_INLINE or unfit(scenario)):
+        return "arrays"
     from d2oc.runtime.ray_actors import installed
 
-    return "ray" if installed() and len(setup.kind) * len(setup.weights) >= WORTH_RAY else "agents"
+    return "ray" if installed() and len(setup.kind) * len(setup.weights) >= WORTH_RAY else "inline"
+
+
+def quickest_runtime(scenario: Scenario) -> Name:
+    """`arrays` where the radio is perfect: for comparisons and searches, which fly many missions."""
+    return "arrays" if _without_faults(scenario) else "auto"
 
 
 def _without_faults(scenario: Scenario) -> bool:

@@ -417,7 +417,7 @@ class TeamTable(Table):
     separation_m: NotNegative = 0.0
     """Distance that agents keep from each other (`control.limits = "optimised"` only); 0: they keep none. [m]"""
     keep_connected: bool = False
-    """No agent leaves the radio network of the team (`control.limits = "optimised"` and runtime `inline` only)."""
+    """No agent leaves the radio network of the team (`control.limits = "optimised"` and runtime `arrays` only)."""
     groups: tuple[GroupTable, ...] = ()
     """Unequal agents."""
 

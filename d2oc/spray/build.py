@@ -20,7 +20,7 @@ from d2oc.control.ways import Ways
 from d2oc.density import SampleSet
 from d2oc.density.protocol import Density
 from d2oc.field import Field
-from d2oc.runtime.inline import TeamSetup
+from d2oc.runtime.arrays import TeamSetup
 from d2oc.scenario.schema import DoseTable, Scenario, SprayTable
 from d2oc.spray.deposit import footprint_of
 from d2oc.spray.dose import response_of as dose_response_of

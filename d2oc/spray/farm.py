@@ -20,7 +20,7 @@ from d2oc.control.d2oc import Team
 from d2oc.control.ways import Ways
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
-from d2oc.runtime.inline import TeamSetup, locate_all, team_arrays
+from d2oc.runtime.arrays import TeamSetup, locate_all, team_arrays
 from d2oc.spray.deposit import touched_space
 from d2oc.spray.division import Route, Worker, divide, ends_of
 from d2oc.spray.dose import DoseResponse

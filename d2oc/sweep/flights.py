@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from d2oc.errors import D2ocError, RuntimeUnavailableError
 from d2oc.mission import simulate
+from d2oc.runtime.choice import quickest_runtime
 from d2oc.scenario.schema import Scenario
 
 
@@ -30,7 +31,7 @@ Submit = Callable[[Scenario], "Future[Flown]"]
 def fly(scenario: Scenario) -> Flown:
     """Fly once and measure."""
     try:
-        record = simulate(scenario)
+        record = simulate(scenario, runtime=quickest_runtime(scenario))
         if record.status == "interrupted":
             raise KeyboardInterrupt
         summary = record.summary()

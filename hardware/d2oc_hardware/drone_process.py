@@ -20,7 +20,7 @@ from d2oc.errors import D2ocError
 from d2oc.ledger import quantum_of
 from d2oc.mission import Prepared, prepare
 from d2oc.runtime.agents import agent_setups, ground_of_team
-from d2oc.runtime.inline import NEGLIGIBLE_WEIGHT
+from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import Scenario
 from d2oc.vehicles.motion import limit_input, motion_arrays

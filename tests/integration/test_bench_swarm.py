@@ -16,5 +16,5 @@ def test_a_quick_run_reports_both_ways_of_packing(d2oc, tmp_path):
     result = json.loads(outcome.stdout)
     assert [(row["n_agents"], row["n_actors"]) for row in result["rows"]] == [(4, 4), (4, 2)]
     for row in result["rows"]:
-        assert min(row["ready_s"], row["tick_ms"], row["local_tick_ms"], row["inline_tick_ms"]) > 0
+        assert min(row["ready_s"], row["tick_ms"], row["inline_tick_ms"], row["arrays_tick_ms"]) > 0
         assert 90 < row["bytes_per_message"] < 1400

@@ -39,5 +39,5 @@ def test_whatever_is_killed_the_record_is_the_same(tmp_path):
     changes = runpy.run_path(str(DRIVER))["SCENARIO"]
     assert (
         flights[-1].stdout.split()[-1]
-        == simulate(load_scenario("six_drones", overrides=changes), runtime="agents").digest()
+        == simulate(load_scenario("six_drones", overrides=changes), runtime="inline").digest()
     )

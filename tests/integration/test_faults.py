@@ -31,7 +31,7 @@ def fault(what):
 @pytest.fixture(scope="module")
 def whole():
     """Nothing fails."""
-    return simulate(scenario_with(), runtime="agents")
+    return simulate(scenario_with(), runtime="inline")
 
 
 def taken_over(record, whole):
@@ -46,7 +46,7 @@ def taken_over(record, whole):
     return float(np.minimum(np.maximum(got, 0.0), theirs).sum() / theirs.sum())
 
 
-@pytest.mark.parametrize("runtime", ["agents", "inline"])
+@pytest.mark.parametrize("runtime", ["inline", "arrays"])
 def test_survivors_take_over_from_one_that_crashed(whole, monkeypatch, runtime):
     record = simulate(scenario_with(fault("crash")), runtime=runtime)
     after = record.by_tick("x_m", "y_m", "active", "consumed")[int(AT_S / STEP_S) + 1 :, LOST]
@@ -63,7 +63,7 @@ def test_survivors_take_over_from_one_that_crashed(whole, monkeypatch, runtime):
 def test_one_without_gps_gives_up_and_says_so(whole, monkeypatch):
     monkeypatch.setattr(team_knowledge, "SILENT_STEPS", 10**6)  # its own word is enough
     record = simulate(scenario_with(fault("gps")))
-    assert record.provenance["runtime"] == "agents"
+    assert record.provenance["runtime"] == "inline"
     tick = int(AT_S / STEP_S)
     assert not record.by_tick("active")[tick + 1 :, LOST].any()
     assert record.by_tick("active")[tick, LOST].all()
@@ -85,13 +85,13 @@ def test_one_whose_radio_died_goes_on_alone(whole):
 def test_faults_fly_in_every_law():
     changes = {"control.law": "closed-form", "assignment.method": "semi-discrete", "mission.duration_s": 20.0}
     lost = simulate(scenario_with(fault("gps"), **changes))
-    none = simulate(scenario_with(**changes), runtime="agents")
+    none = simulate(scenario_with(**changes), runtime="inline")
     assert lost.by_tick("consumed")[:, LOST].sum() < none.by_tick("consumed")[:, LOST].sum()
     assert np.isfinite(lost.summary()["w2_m"])
 
 
 def test_what_cannot_fail_is_refused():
     with pytest.raises(RuntimeUnavailableError, match="GPS"):
-        simulate(scenario_with(fault("gps")), runtime="inline")
+        simulate(scenario_with(fault("gps")), runtime="arrays")
     with pytest.raises(ScenarioError, match=r"faults\[0\].agents has 6, must be below 6"):
         scenario_with({"what": "crash", "agents": [6], "at_s": 1.0})

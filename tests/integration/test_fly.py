@@ -69,7 +69,7 @@ def test_four_simulated_vehicles_fly_a_mission_as_it_was_simulated(fly, d2oc, tm
         pytest.skip(f"safe, but the machine was too busy to compare coverage: {said}")
     assert summary["spray_outside_mission_s"] <= 0.5
     changes = [word for key in ("team.n_agents=4", "mission.duration_s=40") for word in ("--set", key)]
-    simulated = d2oc("run", *FLOWN, *changes, "--runtime", "agents", "--json", "--out", "sim", cwd=tmp_path)
+    simulated = d2oc("run", *FLOWN, *changes, "--runtime", "inline", "--json", "--out", "sim", cwd=tmp_path)
     w2 = json.loads(simulated.stdout)["w2_m"]
     assert summary["w2_m"] < 1.35 * w2 + 0.5
     assert summary["remaining_weight"] < 0.15

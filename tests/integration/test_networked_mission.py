@@ -96,7 +96,7 @@ def test_three_processes_write_the_record_of_the_simulated_radio(folder):
     assert joined.status == "complete"
     assert len(joined.messages["tick"]) > 100
     assert "part" not in joined.provenance
-    assert joined.digest() == simulate(scenario, runtime="agents").digest()
+    assert joined.digest() == simulate(scenario, runtime="inline").digest()
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def test_a_lossy_simulated_radio_loses_the_same_messages(folder):
         said = outcomes(processes)
     assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
     joined = join_parts(parts_in(folder), folder / "joined")
-    assert joined.digest() == simulate(load_scenario("six_drones", overrides=changes), runtime="agents").digest()
+    assert joined.digest() == simulate(load_scenario("six_drones", overrides=changes), runtime="inline").digest()
 
 
 @contextmanager
@@ -258,7 +258,7 @@ def test_a_team_of_one_and_the_end_of_work(tmp_path):
     scenario = load_scenario("six_drones", overrides=changes)
     fly_agent(scenario, 0, lambda mission, n: Nobody(), tmp_path / "part")
     joined = join_parts([tmp_path / "part"], tmp_path / "joined")
-    assert joined.digest() == simulate(scenario, runtime="agents").digest()
+    assert joined.digest() == simulate(scenario, runtime="inline").digest()
 
 
 def test_sentences(tmp_path):
@@ -350,4 +350,4 @@ def test_between_network_namespaces(folder, faults):
         said = outcomes(processes)
     assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
     joined = join_parts(parts_in(folder), folder / "joined")
-    assert joined.digest() == simulate(load_scenario("six_drones", overrides=CHANGES), runtime="agents").digest()
+    assert joined.digest() == simulate(load_scenario("six_drones", overrides=CHANGES), runtime="inline").digest()

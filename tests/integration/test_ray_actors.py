@@ -60,7 +60,7 @@ def scenario_of(law):
 def flight(request):
     """A scenario and what its agents do in this process."""
     scenario = scenario_of(request.param)
-    return scenario, simulate(scenario, runtime="agents")
+    return scenario, simulate(scenario, runtime="inline")
 
 
 @needs_ray
@@ -68,7 +68,7 @@ def test_the_record_is_the_same_however_agents_are_packed(ray, flight):
     scenario, record = flight
     for agents_per_actor in (1, 4):
         assert simulate(scenario, runtime=RuntimeChoice("ray", agents_per_actor)).digest() == record.digest()
-    assert record.provenance["runtime"] == "agents"
+    assert record.provenance["runtime"] == "inline"
     assert len(record.messages["tick"]) > 500
 
 
@@ -122,8 +122,8 @@ def test_without_ray_one_sentence_says_what_to_install(d2oc, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "runtime", "named"),
     [
-        ({"control.law": "closed-form", "radio.loss": 0.1}, "inline", "perfect radio"),
-        ({"control.law": "closed-form", "ledger.rule": "minimum"}, "agents", "ledger.rule"),
+        ({"control.law": "closed-form", "radio.loss": 0.1}, "arrays", "perfect radio"),
+        ({"control.law": "closed-form", "ledger.rule": "minimum"}, "inline", "ledger.rule"),
         ({"control.law": "closed-form", "radio.loss": 0.1, "mission.order": "sequential"}, "auto", "mission.order"),
         ({"control.law": "lawnmower"}, "ray", "control.law"),
     ],

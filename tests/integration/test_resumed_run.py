@@ -28,7 +28,7 @@ class KilledError(BaseException):
     """Stands for a program that ends without a word."""
 
 
-def killed_at(step, folder, monkeypatch, runtime="agents", changes=None):
+def killed_at(step, folder, monkeypatch, runtime="inline", changes=None):
     """Run folder of a mission that was marked every step and killed in step `step`."""
     changes = CHANGES if changes is None else changes
     with monkeypatch.context() as patch:
@@ -47,7 +47,7 @@ def killed_at(step, folder, monkeypatch, runtime="agents", changes=None):
 
 @pytest.fixture(scope="module")
 def digest():
-    return simulate(load_scenario("six_drones", overrides=CHANGES), runtime="agents").digest()
+    return simulate(load_scenario("six_drones", overrides=CHANGES), runtime="inline").digest()
 
 
 @pytest.mark.parametrize("step", [1, 2, 57, N_STEPS])
@@ -70,12 +70,12 @@ def test_what_was_written_after_the_mark_is_flown_again(tmp_path, monkeypatch, d
     assert mission.resume(tmp_path / "run").digest() == digest
 
 
-def test_the_inline_runtime_flies_anew(tmp_path, monkeypatch):
+def test_the_runtime_on_arrays_flies_anew(tmp_path, monkeypatch):
     changes = {key: value for key, value in CHANGES.items() if not key.startswith("radio")}
     scenario = load_scenario("six_drones", overrides=changes)
     monkeypatch.setitem(globals(), "CHANGES", changes)
-    killed_at(50, tmp_path / "run", monkeypatch, runtime="auto")
-    assert mission.resume(tmp_path / "run").digest() == simulate(scenario).digest()
+    killed_at(50, tmp_path / "run", monkeypatch, runtime="arrays")
+    assert mission.resume(tmp_path / "run").digest() == simulate(scenario, runtime="arrays").digest()
 
 
 OTHERS = {
@@ -103,7 +103,7 @@ OTHERS = {
 def test_every_law_and_world_goes_on_where_it_was(tmp_path, monkeypatch, changes):
     if "world" in changes:
         pytest.importorskip("pybullet")
-    whole = simulate(load_scenario("six_drones", overrides=changes), runtime="agents").digest()
+    whole = simulate(load_scenario("six_drones", overrides=changes), runtime="inline").digest()
     for step in (17, 45):
         folder = tmp_path / str(step)
         killed_at(step, folder, monkeypatch, changes=changes)
@@ -123,7 +123,7 @@ def test_a_program_that_was_killed_for_real(d2oc, tmp_path, digest):
     """SIGKILL as soon as the first mark stands; the command goes on from it."""
     changes = [word for key, value in CHANGES.items() for word in ("--set", f"{key}={value}")]
     command = [sys.executable, "-c", "from d2oc import cli, mission; mission.MARK_INTERVAL_S = 0.05; cli.main()"]
-    words = ["run", "six_drones", *changes, "--runtime", "agents", "--out", "run", "--quiet"]
+    words = ["run", "six_drones", *changes, "--runtime", "inline", "--out", "run", "--quiet"]
     with subprocess.Popen([*command, *words], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 100
         while not (tmp_path / "run" / "parts" / "flight.msgpack").exists() and time.monotonic() < until:

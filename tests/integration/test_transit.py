@@ -36,7 +36,7 @@ def mission_of(record):
     return {name: values[on] for name, values in record.trajectory.items() if name not in extra}
 
 
-@pytest.mark.parametrize("runtime", ["inline", "agents"])
+@pytest.mark.parametrize("runtime", ["arrays", "inline"])
 @pytest.mark.parametrize("model", ["single-integrator", "double-integrator", "quadrotor"])
 def test_in_the_ideal_world_the_mission_is_that_of_drones_which_begin_in_the_air(runtime, model):
     changes = {"vehicle": {"model": model}, "control.horizon_steps": 10, "control.terminal_cost": "dare"}

@@ -9,7 +9,7 @@ from d2oc.bus.perfect import PerfectBus
 from d2oc.control.assigned_law import AssignedLaw
 from d2oc.control.law import first_gains, tracking_problem
 from d2oc.control.team_knowledge import SILENT_STEPS, TeamKnowledge
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import Limits, single_integrator
 
@@ -38,7 +38,7 @@ def team(comm_range=np.inf, refresh_steps=10):
         comm_range=comm_range,
         controller=law,
     )
-    return InlineRuntime(setup, PerfectBus(comm_range)), law
+    return ArraysRuntime(setup, PerfectBus(comm_range)), law
 
 
 def eaten_by(runtime, n_steps, events=()):

@@ -111,4 +111,4 @@ def test_what_rovers_cannot_do_says_so():
     with pytest.raises(ScenarioError, match=r'goes with control\.law = "closed-form" only, not with "mission-plan"'):
         load_scenario("six_drones", overrides={**ROVERS, "control": {"law": "mission-plan"}})
     with pytest.raises(RuntimeUnavailableError, match=r'vehicle\.model = "unicycle"'):
-        simulate(load_scenario("six_drones", overrides=ROVERS), runtime="agents")
+        simulate(load_scenario("six_drones", overrides=ROVERS), runtime="inline")

@@ -15,7 +15,7 @@ from d2oc.density import SampleSet
 from d2oc.density.moving import Drift, Moves, Rotation
 from d2oc.field import Field
 from d2oc.mission import simulate, team_setup
-from d2oc.runtime.inline import InlineRuntime
+from d2oc.runtime.arrays import ArraysRuntime
 from d2oc.scenario.load import validate
 from d2oc.scenario.schema import (
     ControlTable,
@@ -152,7 +152,7 @@ def flown(moving, velocity):
     setup = team_setup(plan, Field.rectangle(0.0, 0.0, 60.0, 60.0), samples, team_kinds(plan))
     for state in setup.initial_states:
         state[[1, 3]] = velocity
-    runtime = InlineRuntime(setup, PerfectBus(20.0))
+    runtime = ArraysRuntime(setup, PerfectBus(20.0))
     positions, eaten = [runtime.team.position.copy()], []
     for k in range(100):
         runtime.step(k)
@@ -184,7 +184,7 @@ def test_w2_is_taken_where_the_density_stands_still():
 
 
 @pytest.mark.parametrize("limits", ["clamped", "optimised"])
-@pytest.mark.parametrize("runtime", ["inline", "agents"])
+@pytest.mark.parametrize("runtime", ["arrays", "inline"])
 def test_a_moving_density_is_treated_by_every_runtime(runtime, limits):
     plan = scenario(
         control__limits=limits,

@@ -22,7 +22,7 @@ from d2oc.control.mission_plan import (
     plan_alone,
     plan_team,
 )
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.transport.wasserstein import wasserstein2
 from d2oc.vehicles.linear import Limits, double_integrator, quadrotor, single_integrator
 
@@ -148,7 +148,7 @@ def team(comm_range, world=None, n_agents=3, make=drone, effort=EFFORT):
         comm_range=comm_range,
         controller=law,
     )
-    return InlineRuntime(setup, PerfectBus(comm_range), world), law
+    return ArraysRuntime(setup, PerfectBus(comm_range), world), law
 
 
 def fly(runtime, n_steps=N_STEPS, events=()):

@@ -1,4 +1,4 @@
-"""The inline runtime: all agents of a team in this process, stepped together."""
+"""The runtime `arrays`: all agents of a team on shared arrays in this process, stepped together."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TeamSetup:
     """How the samples move, in parallel order; None: they stand still."""
 
 
-class InlineRuntime:
+class ArraysRuntime:
     """Steps a whole team in this process.
 
     The arrays of `team` hold the outcome of the last step; `mail` its messages; `consumption` what was consumed.

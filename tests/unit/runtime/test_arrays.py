@@ -8,7 +8,7 @@ import pytest
 from d2oc.bus.perfect import PerfectBus
 from d2oc.control.law import first_gains, tracking_problem
 from d2oc.ledger import quantised, quantum_of
-from d2oc.runtime.inline import InlineRuntime, TeamSetup
+from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import Limits, double_integrator, single_integrator
 
@@ -104,7 +104,7 @@ def naive_parallel(setup, n_steps):
 @pytest.mark.parametrize("comm_range", [0.0, 30.0, np.inf])
 def test_parallel_team_is_what_the_description_says(comm_range):
     setup = unequal_team(comm_range=comm_range)
-    runtime = InlineRuntime(setup, PerfectBus(comm_range))
+    runtime = ArraysRuntime(setup, PerfectBus(comm_range))
     positions = []
     for k in range(40):
         runtime.step(k)
@@ -115,7 +115,7 @@ def test_parallel_team_is_what_the_description_says(comm_range):
 
 
 def test_limits_hold_and_an_exhausted_agent_leaves():
-    runtime = InlineRuntime(unequal_team(), PerfectBus(30.0))
+    runtime = ArraysRuntime(unequal_team(), PerfectBus(30.0))
     velocity = np.zeros((3, 2))
     for k in range(40):
         runtime.step(k)
@@ -134,7 +134,7 @@ def test_limits_hold_and_an_exhausted_agent_leaves():
 def test_mass_is_conserved(order):
     """What a team consumed and what a fully informed agent believes to remain add up to the whole."""
     setup = unequal_team(order=order, comm_range=np.inf)
-    runtime = InlineRuntime(setup, PerfectBus(np.inf))
+    runtime = ArraysRuntime(setup, PerfectBus(np.inf))
     consumed = np.zeros(len(setup.weights))
     for k in range(15):
         runtime.step(k)
@@ -150,8 +150,8 @@ def test_mass_is_conserved(order):
 
 def test_logs_grow_when_they_must(monkeypatch):
     setup = unequal_team(n_samples=2000)
-    roomy = InlineRuntime(setup, PerfectBus(30.0))
-    tight = InlineRuntime(setup, PerfectBus(30.0))
+    roomy = ArraysRuntime(setup, PerfectBus(30.0))
+    tight = ArraysRuntime(setup, PerfectBus(30.0))
     tight.logs = tight.logs._replace(slot=tight.logs.slot[:2001].copy(), amount=tight.logs.amount[:2001].copy())
     for k in range(40):
         roomy.step(k)
@@ -162,7 +162,7 @@ def test_logs_grow_when_they_must(monkeypatch):
 
 
 def test_minimum_rule_flies():
-    runtime = InlineRuntime(unequal_team(rule="minimum"), PerfectBus(30.0))
+    runtime = ArraysRuntime(unequal_team(rule="minimum"), PerfectBus(30.0))
     for k in range(40):
         runtime.step(k)
     assert (runtime.believed_remaining < 1).all()
