@@ -236,7 +236,7 @@ class Rules:
         shortest : float
             Radius that they need at least. [m]
         """
-        unheard = 2 if self.certain else 2 + MEMORY_STEPS
+        unheard = 1 if self.certain else 1 + MEMORY_STEPS
         radius = self.radius - unheard * self.longest_step
         if radius < shortest:
             needed = self.comm_range + 2 * (shortest - radius)
@@ -582,8 +582,14 @@ def _apart(path: Floats, others: Floats, distance: float) -> tuple[Floats, Float
 def _is_proven(
     here: Floats, positions: Floats, normal: Floats, allowed: Floats, corner: Floats, first: Longs, radius: float
 ) -> bool:
-    """Whether a way keeps all half-planes, crosses no piece and stays near where it is posted from."""
+    """Whether a way keeps all half-planes, crosses no piece and stays near where it is posted from.
+
+    It is posted first from here, and from each of its places if it is flown on.
+    """
     for h in range(len(positions)):
+        dx, dy = positions[h, 0] - here[0], positions[h, 1] - here[1]
+        if dx * dx + dy * dy > radius * radius:
+            return False
         for p in range(allowed.shape[1]):
             if normal[h, p, 0] * positions[h, 0] + normal[h, p, 1] * positions[h, 1] > allowed[h, p]:
                 return False

@@ -7,7 +7,7 @@ import pytest
 
 from d2oc import simulate
 from d2oc.control.law import tracking_problem
-from d2oc.control.limits_inside import braking_of
+from d2oc.control.limits_inside import LimitsInside, braking_of
 from d2oc.errors import ScenarioError
 from d2oc.field import ring_contains
 from d2oc.metrics import n_fallbacks
@@ -61,6 +61,35 @@ def test_a_patch_behind_a_wall_is_reached_around_it(law):
         assert not inside.any()
         assert (flown[-1] > 42).any()
         assert np.linalg.norm(flown[-1] - [60, 60]) < 25
+    assert closest(record) >= 2.0
+
+
+@pytest.mark.parametrize("gap", [42.6, 42.8, 43.0, 44.4])
+def test_ways_of_two_that_first_hear_each_other_at_top_speed_are_apart(gap, monkeypatch):
+    """Head on, with a radio that reaches just so far that they end a step short of it: the first place counts too."""
+    apart, heard = [], []
+    decide = LimitsInside.decide
+
+    def noting(self, k, crew):
+        decide(self, k, crew)
+        one, other = (way.positions for way in self._way)
+        apart.append(np.linalg.norm(one - other, axis=1).min())
+        heard.append(self._silent[0, 1] == 0)
+
+    monkeypatch.setattr(LimitsInside, "decide", noting)
+    scenario = mission(
+        field__width_m=200.0,
+        density__components=[{"mean_m": [100.0, 40.0], "sigma_m": 1.0}],
+        team__start_m=[[100 - gap / 2, 40.0], [100 + gap / 2, 40.0]],
+        control__law="closed-form",
+        control__horizon_steps=8,
+        radio__comm_range_m=21.96,
+        mission__duration_s=5.0,
+    )
+    record = simulate(scenario)
+    assert not all(heard[3:])
+    assert heard[-1]
+    assert min(apart) >= 2.0 + 1.01 * 6.0 * 0.25
     assert closest(record) >= 2.0
 
 
