@@ -21,8 +21,8 @@ from d2oc.compare.comparison import ComparisonProgress, compare
 COUNTED = ("weed_bjertorp", "aphids", "webworms")
 WEBWORM_SCALE = 10.0
 """Beall counted on 36 m x 18 m, which is one pass wide: his plan is flown ten times as large."""
-FREE = ("prescription", "uniform")
-EQUAL = ("d2oc", "prescription", "uniform", "smc", "hedac")
+FREE = ("prescription", "prescription-skip", "uniform")
+EQUAL = ("d2oc", "prescription", "prescription-skip", "uniform", "smc", "hedac")
 SHOWN = (
     "litres", "saved_percent", "missed_percent", "overdosed_m2", "buffer_litres", "cv_percent", "off_target_litres",
     "survivors_percent", "hectares_per_hour", "makespan_s", "energy_kwh", "refills", "idle_percent", "workload_gini",

@@ -60,6 +60,11 @@ METHODS: dict[str, Method] = {
 SPRAY_METHODS: dict[str, Method] = {
     "d2oc": Method("dose owed, divided and routed", "everything sprayed so far", ("spray.method=d2oc",)),
     "prescription": Method("lawnmower, on and off over the patches", "the dose map", ("spray.method=prescription",)),
+    "prescription-skip": Method(
+        "the same, only lines and parts of them with something to spray",
+        "the dose map",
+        ("spray.method=prescription-skip",),
+    ),
     "uniform": Method("lawnmower, one rate everywhere", "the field", ("spray.method=uniform",)),
     "smc": Method("spectral multiscale coverage, nozzles by the dose owed", FULL, ("spray.method=smc",)),
     "hedac": Method("heat equation driven area coverage, nozzles by the dose owed", FULL, ("spray.method=hedac",)),

@@ -641,7 +641,7 @@ class DoseTable(Table):
 class SprayTable(Table):
     """`[spray]`: what sprays, and how; a scenario with this table is a spraying mission (docs/farm.md)."""
 
-    method: Literal["d2oc", "prescription", "uniform", "smc", "hedac"] = "d2oc"
+    method: Literal["d2oc", "prescription", "prescription-skip", "uniform", "smc", "hedac"] = "d2oc"
     """Who decides where to fly and spray; all but the first are what `d2oc compare` compares with."""
     speed_m_s: Positive = 6.0
     """Working speed on a pass; between passes the vehicle's own limit holds. [m/s]"""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
-from d2oc.spray.passes import Lattice, Segment
-from d2oc.spray.routes import Pace, hop_time, tour, tour_time
+from d2oc.spray.passes import Passes, Segment
+from d2oc.spray.routes import Pace, hop_time, pass_time, tour, tour_time
 from d2oc.transport.sample_partition import divide_samples
 
 ROUNDS = 8
@@ -25,6 +25,10 @@ MOVING_ROUNDS = 4
 """Rounds in which sites move to the centres of their cells."""
 HANDED_OVER = 12
 """Segments that are tried to be handed over, at the most."""
+
+
+TURN_LOSS_S = 2.0
+"""Time that a pass and the turn after it take longer than at full acceleration from rest to rest. [s]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,20 +63,39 @@ class Leg:
 Route = list[Leg]
 
 
-def ends_of(lines: Lattice, parts: Sequence[Segment]) -> Floats:
+def ends_of(passes: Sequence[Passes], parts: Sequence[Segment]) -> Floats:
     """Both ends of segments one after the other, shape (2 n, 2). [m]"""
-    line = np.array([s.line for s in parts])
-    first, last = (lines.middle(line, np.array(slot)) for slot in zip(*((s.first, s.last) for s in parts), strict=True))
-    along = lines.slot / 2 * np.array([lines.cos, lines.sin])
-    return np.stack([first - along, last + along], axis=1).reshape(-1, 2)
+    ends = np.empty((len(parts), 2, 2))
+    number = np.array([part.lattice for part in parts])
+    for k in np.unique(number):
+        lines = passes[k].lines
+        line, first, last = np.array([part[:3] for part in parts if part.lattice == k]).T
+        along = lines.slot / 2 * np.array([lines.cos, lines.sin])
+        ends[number == k, 0] = lines.middle(line, first) - along
+        ends[number == k, 1] = lines.middle(line, last) + along
+    return ends.reshape(-1, 2)
 
 
-def divide(lines: Lattice, parts: Sequence[Segment], workers: Sequence[Worker], shift: Floats) -> list[Route]:
+def times_of(passes: Sequence[Passes], parts: Sequence[Segment], pace: Pace) -> Floats:
+    """What flying segments takes, shape (n,). [s]"""
+    return np.array(
+        [
+            pass_time(pace, (part.last - part.first + 1) * own.lines.slot, own.gaps(part)) + TURN_LOSS_S
+            for part in parts
+            for own in (passes[part.lattice],)
+        ]
+    )
+
+
+def divide(
+    passes: Sequence[Passes], parts: Sequence[Segment], workers: Sequence[Worker], shift: Floats
+) -> tuple[list[Route], float]:
     """Routes of all drones.
 
     Parameters
     ----------
-    lines : Lattice
+    passes : sequence of Passes
+        The lattices of the segments.
     parts : sequence of Segment
         What is to be sprayed.
     workers : sequence of Worker
@@ -84,21 +107,73 @@ def divide(lines: Lattice, parts: Sequence[Segment], workers: Sequence[Worker], 
     -------
     routes : list of Route
         One a worker; empty where there is nothing for it.
+    makespan : float
+        Time until the last is back. [s]
     """
     if not parts:
-        return [[] for _ in workers]
-    ends = ends_of(lines, parts) + shift
-    middles = ends.reshape(-1, 2, 2).mean(axis=1)
-    litres = np.array([max(s.litres, 1e-6) for s in parts])
-    owner = _balanced(ends, middles, litres, workers)
-    tours = [_tour(ends, np.flatnonzero(owner == r), worker) for r, worker in enumerate(workers)]
-    return [[Leg(parts[e // 2], e % 2 == 0) for e in entered.tolist()] for entered in tours]
+        return [[] for _ in workers], 0.0
+    seconds = {worker.pace: times_of(passes, parts, worker.pace) for worker in workers}
+    todo = _ToDo(
+        ends=ends_of(passes, parts) + shift,
+        litres=np.array([max(part.litres, 1e-6) for part in parts]),
+        seconds=[seconds[worker.pace] for worker in workers],
+        workers=workers,
+    )
+    owner = _balanced(todo)
+    tours = [todo.tour(r, np.flatnonzero(owner == r)) for r in range(len(workers))]
+    makespan = max(todo.time(r, np.flatnonzero(owner == r)) for r in range(len(workers)))
+    return [[Leg(parts[e // 2], e % 2 == 0) for e in entered.tolist()] for entered in tours], makespan
 
 
-def _balanced(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[Worker]) -> Ints:
+@dataclass(frozen=True, eq=False)
+class _ToDo:
+    """Segments to be flown, and by whom."""
+
+    ends: Floats
+    """Both ends of each, shape (2 n, 2). [m]"""
+    litres: Floats
+    """What each takes, shape (n,). [L]"""
+    seconds: list[Floats]
+    """Flying time of each for every worker, shape (n,). [s]"""
+    workers: Sequence[Worker]
+
+    @property
+    def middles(self) -> Floats:
+        """Of the segments, shape (n, 2). [m]"""
+        return np.asarray(self.ends.reshape(-1, 2, 2).mean(axis=1))
+
+    def tour(self, r: int, own: Longs) -> Longs:
+        """Ends of `ends` at which worker r enters its own segments."""
+        if not len(own):
+            return np.empty(0, np.int64)
+        entered = tour(self.workers[r].pace, self._places(r, own))
+        return np.asarray(2 * own[entered // 2] + entered % 2)
+
+    def time(self, r: int, own: Longs) -> float:
+        """Time until worker r is back with nothing left to do. [s]"""
+        if not len(own):
+            return 0.0
+        worker, places = self.workers[r], self._places(r, own)
+        flown = tour_time(worker.pace, places, tour(worker.pace, places), self.seconds[r][own])
+        loads = math.ceil(max(0.0, self.litres[own].sum() - worker.liquid) / worker.tank - 1e-9)
+        swaps = math.ceil(flown / worker.endurance) - 1
+        away = np.linalg.norm(places[: 2 * len(own)].mean(axis=0) - worker.station)
+        trip = 2.0 * hop_time(float(away), worker.pace.transit, worker.pace.acceleration) + worker.service
+        return float(worker.delay + flown + max(loads, swaps, 0) * trip)
+
+    def times(self, owner: Ints) -> Floats:
+        """Of all workers, shape (L,). [s]"""
+        return np.array([self.time(r, np.flatnonzero(owner == r)) for r in range(len(self.workers))])
+
+    def _places(self, r: int, own: Longs) -> Floats:
+        worker, own_ends = self.workers[r], self.ends.reshape(-1, 2, 2)[own].reshape(-1, 2)
+        return np.vstack([own_ends, worker.place, worker.place, worker.station, worker.station])
+
+
+def _balanced(todo: _ToDo) -> Ints:
     """Drone of each segment."""
-    n = len(workers)
-    if n == 1:
+    middles, litres, workers = todo.middles, todo.litres, todo.workers
+    if len(workers) == 1:
         return np.zeros(len(litres), np.int32)
     capacity = np.array([w.pace.working for w in workers])
     sites = _spread(middles, litres, workers)
@@ -107,13 +182,13 @@ def _balanced(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[W
     for k in range(ROUNDS):
         found = divide_samples(middles, litres, sites, capacity / capacity.sum() * litres.sum())
         own = found.owner(len(litres))
-        times = np.array([_time(ends, litres, np.flatnonzero(own == r), w) for r, w in enumerate(workers)])
+        times = todo.times(own)
         if times.max() < best:
             best, owner = float(times.max()), own
         capacity = capacity * np.clip(times.mean() / np.maximum(times, 1.0), 0.5, 2.0) ** 0.7
         if k < MOVING_ROUNDS:
             sites = np.where(np.isfinite(found.barycentres), found.barycentres, sites)
-    return _handed_over(ends, middles, litres, workers, owner)
+    return _handed_over(todo, owner)
 
 
 def _spread(middles: Floats, litres: Floats, workers: Sequence[Worker]) -> Floats:
@@ -131,9 +206,9 @@ def _spread(middles: Floats, litres: Floats, workers: Sequence[Worker]) -> Float
     return sites
 
 
-def _handed_over(ends: Floats, middles: Floats, litres: Floats, workers: Sequence[Worker], owner: Ints) -> Ints:
+def _handed_over(todo: _ToDo, owner: Ints) -> Ints:
     """Give segments of who ends last to who lies nearest, while that helps."""
-    times = np.array([_time(ends, litres, np.flatnonzero(owner == r), w) for r, w in enumerate(workers)])
+    middles, times = todo.middles, todo.times(owner)
     for _ in range(HANDED_OVER):
         last = int(times.argmax())
         own = np.flatnonzero(owner == last)
@@ -142,10 +217,10 @@ def _handed_over(ends: Floats, middles: Floats, litres: Floats, workers: Sequenc
             theirs = np.flatnonzero(owner == r)
             if r == last or len(own) < 2:
                 continue
-            near = _distance(middles[own], middles[theirs] if len(theirs) else workers[r].place[None])
+            near = _distance(middles[own], middles[theirs] if len(theirs) else todo.workers[r].place[None])
             for i in own[np.argsort(near, kind="stable")[:3]].tolist():
-                mine = _time(ends, litres, own[own != i], workers[last])
-                his = _time(ends, litres, np.append(theirs, i), workers[r])
+                mine = todo.time(last, own[own != i])
+                his = todo.time(r, np.append(theirs, i))
                 if max(mine, his) < (better[0] if better else times[last] - 1.0):
                     better = (max(mine, his), i, r, mine, his)
         if better is None:
@@ -157,29 +232,3 @@ def _handed_over(ends: Floats, middles: Floats, litres: Floats, workers: Sequenc
 
 def _distance(points: Floats, others: Floats) -> Floats:
     return np.asarray(np.linalg.norm(points[:, None] - others[None], axis=2).min(axis=1))
-
-
-def _tour(ends: Floats, own: Longs, worker: Worker) -> Longs:
-    """Ends of `ends` at which the own segments are entered."""
-    if not len(own):
-        return np.empty(0, np.int64)
-    entered = tour(worker.pace, _places(ends, own, worker))
-    return np.asarray(2 * own[entered // 2] + entered % 2)
-
-
-def _places(ends: Floats, own: Longs, worker: Worker) -> Floats:
-    own_ends = ends.reshape(-1, 2, 2)[own].reshape(-1, 2)
-    return np.vstack([own_ends, worker.place, worker.place, worker.station, worker.station])
-
-
-def _time(ends: Floats, litres: Floats, own: Longs, worker: Worker) -> float:
-    """Time until a drone is back with nothing left to do. [s]"""
-    if not len(own):
-        return 0.0
-    places = _places(ends, own, worker)
-    flown = tour_time(worker.pace, places, tour(worker.pace, places))
-    loads = math.ceil(max(0.0, litres[own].sum() - worker.liquid) / worker.tank - 1e-9)
-    swaps = math.ceil(flown / worker.endurance) - 1
-    away = np.linalg.norm(places[: 2 * len(own)].mean(axis=0) - worker.station)
-    trip = 2.0 * hop_time(float(away), worker.pace.transit, worker.pace.acceleration) + worker.service
-    return worker.delay + flown + max(loads, swaps, 0) * trip

@@ -22,12 +22,13 @@ from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
 from d2oc.runtime.arrays import TeamSetup, locate_all, team_arrays
 from d2oc.spray.deposit import touched_space
-from d2oc.spray.division import Route, Worker, divide, ends_of
+from d2oc.spray.division import Leg, Route, Worker, divide, ends_of, times_of
 from d2oc.spray.dose import DoseResponse
-from d2oc.spray.logistics import Drone, Stations
+from d2oc.spray.logistics import Drone, Stations, load_for
 from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, new_consumed, spray
-from d2oc.spray.passes import Segment
-from d2oc.spray.plan import Plan, Task, lattice_for, plan_by_density, plan_by_strips
+from d2oc.spray.passes import Passes, Segment
+from d2oc.spray.plan import Plan, Task, lattice_for, missed_share, plan_by_density, plan_by_strips
+from d2oc.spray.routes import hop_time
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
 from d2oc.world.ideal import IdealWorld
@@ -42,6 +43,8 @@ HOP_M = 40.0
 """A hop to the next pass up to this is part of the mission, a longer one is transit. [m]"""
 BRAKING_SHARE = 0.85
 """Of the largest acceleration, kept for braking and for staying on the line."""
+OPEN_M = 3.0
+"""Working speed is held from so far before nozzles open until so far behind where they shut. [m]"""
 NEWS_INTERVAL_S = 45.0
 """Plans are not made anew more often. [s]"""
 WORTH_HELPING_S = 60.0
@@ -53,9 +56,9 @@ MISSED_SHARE = 0.03
 SWEPT_SHARE = 0.01
 """A guide is done when less than this share of the litres owed is left."""
 WORTH_TOUCHING_UP = 0.01
-"""Litres for which a team goes out again, as a share of what was owed at first."""
-SPARE_LOAD = 1.1
-"""A last load is the litres still planned, times this."""
+"""Share of the infestation for which a team goes out again."""
+SPARE_LOAD, SPARE_L = 1.1, 0.3
+"""A load is the litres planned for it, times the first and plus the second. [-, L]"""
 GUST_CUT = 3.0
 """Gusts and errors of position beyond so many standard deviations do not happen; margins count on it."""
 MARGIN_S = 15.0
@@ -197,7 +200,6 @@ class FarmRuntime:
         self._swept = False
         self.makespan = 0.0
         locate_all(self.team, self.motion)
-        self._lines = lattice_for(task, task.map.target > 0.0) if self._method == "d2oc" else None
         self.plan = self._first_plan()
         for drone in drones:
             self._load(drone)
@@ -245,7 +247,7 @@ class FarmRuntime:
     @property
     def memory_bytes(self) -> int:
         """Rasters and plan. [byte]"""
-        return sum(a.nbytes for a in self.ground) + self.plan.flow.nbytes
+        return sum(a.nbytes for a in self.ground) + sum(passes.flow.nbytes for passes in self.plan.passes)
 
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """Agent, sample and share of the litres owed that came down in step k."""
@@ -306,18 +308,22 @@ class FarmRuntime:
         workers = [self._worker(d) for d in self.drones]
         if self._guide is not None:
             lines = lattice_for(self.task, self.task.map.inside)
-            return Plan(lines, np.zeros((lines.lines, lines.slots)), [[] for _ in workers])
+            return Plan([Passes(lines, np.zeros((lines.lines, lines.slots)))], [[] for _ in workers])
         if self._method == "d2oc":
             plan = self._by_density(workers)
         else:
-            plan = plan_by_strips(self.task, workers, prescription=self._method == "prescription")
+            plan = plan_by_strips(self.task, workers, self._method)
         self._give_out(plan, self.drones)
         return plan
 
     def _by_density(self, workers: list[Worker]) -> Plan:
-        assert self._lines is not None
+        return plan_by_density(self.task, self._known, workers)
+
+    @property
+    def _known(self) -> Floats:
+        """What the team believes to lie on the ground, shape (rows, columns). [L/ha]"""
         grid = self.task.map.grid
-        return plan_by_density(self.task, self._lines, self.ground.known.reshape(grid.rows, grid.columns), workers)
+        return self.ground.known.reshape(grid.rows, grid.columns)
 
     def _give_out(self, plan: Plan, drones: list[Drone]) -> None:
         for drone, route in zip(drones, plan.routes, strict=True):
@@ -329,18 +335,29 @@ class FarmRuntime:
         station, _ = self.stations.nearest(self.team.position[drone.number], drone.pace)
         table = self.stations.tables[station]
         service = 2 * drone.climb + table.handling_s + max(table.swap_s, 60.0 * drone.tank / table.fill_l_min)
-        grounded = drone.phase in (Phase.SERVICE, Phase.GROUND, Phase.LANDING, Phase.RETURN)
+        delay = self._delay(drone)
         reserve = self.task.spray.reserve_share
         return Worker(
             place=self.team.position[drone.number].copy(),
             pace=drone.pace,
             tank=drone.tank,
-            liquid=drone.tank if grounded else drone.liquid,
+            liquid=drone.tank if delay > 0.0 else drone.liquid,
             endurance=(1.0 - reserve) * drone.endurance,
             station=self.stations.places[station],
             service=service,
-            delay=(drone.timer + drone.climb) if grounded else 0.0,
+            delay=delay,
         )
+
+    def _delay(self, drone: Drone) -> float:
+        """Time until a drone that is on its way to be served, or is served, flies again; 0 in the air. [s]"""
+        if drone.phase not in (Phase.SERVICE, Phase.GROUND, Phase.LANDING, Phase.RETURN):
+            return 0.0
+        if drone.phase == Phase.SERVICE or (drone.phase == Phase.GROUND and drone.served):
+            return drone.timer + drone.climb
+        if self._can_go_on(drone):
+            return 0.0 if drone.phase == Phase.RETURN else 2.0 * drone.climb
+        table = self.stations.tables[drone.station]
+        return self._time_home(drone) + 2.0 * drone.climb + table.handling_s + table.swap_s
 
     def _look_for_news(self, k: int) -> None:
         """Share out anew when one is lost or done before the others; plan anew when all are done and much is missed."""
@@ -377,7 +394,7 @@ class FarmRuntime:
             drone.route = []
             if drone.phase != Phase.LOST:
                 under_way.append(own)
-        routes = divide(self.plan.lines, pool, [self._worker(d) for d in here], -self.task.shift)
+        routes, _ = divide(self.plan.passes, pool, [self._worker(d) for d in here], -self.task.shift)
         for drone, own, route in zip(here, under_way, routes, strict=True):
             drone.route = [*own, *route]
             if not own and drone.phase != Phase.RETURN:
@@ -386,7 +403,7 @@ class FarmRuntime:
     def _plan_owed(self, here: list[Drone]) -> None:
         """Plan what is still owed, if it is worth it."""
         plan = self._by_density([self._worker(d) for d in here])
-        if plan.litres >= WORTH_TOUCHING_UP * self._owed:
+        if self._believed_missed() - plan.missed >= WORTH_TOUCHING_UP:
             self.plan = plan
             self._give_out(plan, here)
 
@@ -399,14 +416,12 @@ class FarmRuntime:
             lost.route = []
 
     def _time_left(self, drone: Drone) -> float:
-        slots = sum(leg.segment.last - leg.segment.first + 1 for leg in drone.route)
-        return slots * self.plan.lines.slot / drone.pace.working + 6.0 * len(drone.route)
+        return float(times_of(self.plan.passes, [leg.segment for leg in drone.route], drone.pace).sum()) + (
+            self._delay(drone) if drone.route else 0.0
+        )
 
     def _believed_missed(self) -> float:
-        m = self.task.map
-        weight = (m.severity * (m.needed > 0.0)).ravel()
-        short = self.ground.known < self.task.effective_share * m.needed.ravel()
-        return float(weight[short].sum() / weight.sum())
+        return missed_share(self.task, self._known)
 
     @property
     def _out_of_liquid(self) -> bool:
@@ -418,7 +433,10 @@ class FarmRuntime:
         """Its phase, and its input where it flies a route."""
         dt, r = self._dt, drone.number
         if drone.phase == Phase.GROUND and not drone.served and self._has_work(drone):
-            self.stations.wait(drone)
+            if self._can_go_on(drone):
+                drone.served = True
+            else:
+                self.stations.wait(drone)
         elif drone.phase == Phase.GROUND and drone.served and self._has_work(drone) and self._time_is_left(drone, k):
             drone.phase, drone.timer, drone.served = Phase.TAKE_OFF, drone.climb, False
             drone.sorties += 1
@@ -467,7 +485,9 @@ class FarmRuntime:
         return drone.liquid <= self._gear.least * self._dt or not self._has_work(drone)
 
     def _can_go_on(self, drone: Drone) -> bool:
-        return drone.liquid > 0.1 * drone.tank and drone.energy > 0.4 * drone.full_energy
+        """Whether it can fly what it still has to without being served."""
+        planned = sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
+        return self._guide is None and drone.liquid >= planned and drone.energy > 0.4 * drone.full_energy
 
     def _send_home(self, drone: Drone) -> None:
         self._cut_leg(drone)
@@ -480,14 +500,38 @@ class FarmRuntime:
         """What was flown of the leg under way need not be flown again."""
         if not drone.on_pass or drone.leg is None:
             return
-        lines, segment = self.plan.lines, drone.leg.segment
-        at = self.team.position[drone.number] + self.task.shift - np.array([lines.x, lines.y])
-        slot = math.floor(float(at @ np.array([lines.cos, lines.sin])) / lines.slot)
+        segment = drone.leg.segment
+        slot = math.floor(self._slot_of(drone, segment))
         if drone.leg.forwards:
-            rest = segment._replace(first=min(max(slot, segment.first), segment.last))
+            first, last = min(max(slot, segment.first), segment.last), segment.last
         else:
-            rest = segment._replace(last=max(min(slot, segment.last), segment.first))
+            first, last = segment.first, max(min(slot, segment.last), segment.first)
+        rest = self.plan.passes[segment.lattice].cut(segment, first, last)
         drone.route[0] = type(drone.leg)(rest, drone.leg.forwards)
+
+    def _slot_of(self, drone: Drone, segment: Segment) -> float:
+        """Where a drone is along the line of a segment. [slots]"""
+        lines = self.plan.passes[segment.lattice].lines
+        at = self.team.position[drone.number] + self.task.shift - np.array([lines.x, lines.y])
+        return float(at @ np.array([lines.cos, lines.sin])) / lines.slot
+
+    def _speed_on(self, drone: Drone, leg: Leg) -> float:
+        """Working speed; faster where nozzles are shut, as far as that is over before they open again. [m/s]"""
+        passes, segment, pace = self.plan.passes[leg.segment.lattice], leg.segment, drone.pace
+        on = np.flatnonzero(passes.on(segment)) + segment.first
+        slot = self._slot_of(drone, segment)
+        ahead = on + 1.0 - slot if leg.forwards else slot - on  # to the far end of each slot
+        near = ahead[ahead > -OPEN_M / passes.lines.slot]
+        if not len(near):
+            return pace.transit
+        room = (float(near.min()) - 1.0) * passes.lines.slot - OPEN_M
+        if room <= 0.0:
+            return pace.working
+        brake, dt = BRAKING_SHARE * pace.acceleration, self._dt
+        _, velocity = self._place(drone)
+        room += pace.working**2 / (2.0 * brake) - math.hypot(*velocity) * dt / 2.0
+        fastest = brake * (-dt / 2.0 + math.sqrt(dt * dt / 4.0 + 2.0 * max(room, 0.0) / brake))
+        return min(max(fastest, pace.working), pace.transit)
 
     def _fly_route(self, drone: Drone) -> None:
         leg = drone.leg
@@ -497,7 +541,7 @@ class FarmRuntime:
         if drone.on_pass:
             drone.phase = Phase.MISSION
             aside = self._air.seen_shift(drone.number)
-            if self._fly_along(drone, start - aside, end - aside, drone.pace.working):
+            if self._fly_along(drone, start - aside, end - aside, self._speed_on(drone, leg)):
                 drone.on_pass = False
                 drone.route.pop(0)
                 self._fly_route(drone)
@@ -512,7 +556,7 @@ class FarmRuntime:
 
     def _leg_ends(self, segment: Segment, forwards: bool) -> tuple[Floats, Floats]:
         """Where the drone enters and leaves a segment; with room to take up speed."""
-        first, last = ends_of(self.plan.lines, [segment]) - self.task.shift
+        first, last = ends_of(self.plan.passes, [segment]) - self.task.shift
         return (first, last) if forwards else (last, first)
 
     def _way(self, start: Floats, end: Floats) -> list[Floats]:
@@ -603,9 +647,11 @@ class FarmRuntime:
             float(acceleration[0]), float(acceleration[1]),
             float(shift[0]), float(shift[1]), float(shift[0] + stray[0]), float(shift[1] + stray[1]),
         )  # fmt: skip
-        line, forwards = (drone.leg.segment.line, 1.0 if drone.leg.forwards else -1.0) if drone.leg else (0, 1.0)
+        leg = drone.leg
+        line, forwards = (leg.segment.line, 1.0 if leg.forwards else -1.0) if leg else (0, 1.0)
+        passes = self.plan.passes[leg.segment.lattice if leg else 0]
         sprayed, beyond, evaporated, drone.pump = spray(
-            self._mode, self._dt, way, line, forwards, self.plan.flow, self.plan.lines, self.task.map.grid,
+            self._mode, self._dt, way, line, forwards, passes.flow, passes.lines, self.task.map.grid,
             self.task.footprint, self._gear, self.ground, drone.pump, drone.liquid, self._space, self._consumed,
         )  # fmt: skip
         drone.liquid -= sprayed
@@ -643,8 +689,26 @@ class FarmRuntime:
         most = min(drone.tank, drone.liquid + max(left, 0.0))
         if self._mode != PLANNED:
             return most if self._has_route(drone) else drone.liquid
-        planned = sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
-        return min(most, SPARE_LOAD * planned + (0.3 if planned > 0.0 else 0.0))
+        if not drone.route:
+            return drone.liquid
+        return min(most, SPARE_LOAD * self._sprayed_on_one_battery(drone) + SPARE_L)
+
+    def _sprayed_on_one_battery(self, drone: Drone) -> float:
+        """Liquid for as much of its route as a drone can fly before it has to come back. [L]"""
+        parts = [leg.segment for leg in drone.route]
+        ends = ends_of(self.plan.passes, parts).reshape(-1, 2, 2) - self.task.shift
+        turned = np.array([not leg.forwards for leg in drone.route])
+        ends[turned] = ends[turned, ::-1]
+        before = np.vstack([self.stations.places[drone.station], ends[:-1, 1]])
+        hops = [
+            hop_time(float(away), drone.pace.transit, drone.pace.acceleration)
+            for away in np.linalg.norm(ends[:, 0] - before, axis=1)
+        ]
+        litres = np.array([part.litres for part in parts]) / (1.0 - self.task.spray.evaporated_share)
+        seconds = times_of(self.plan.passes, parts, drone.pace) + hops
+        farthest = np.linalg.norm(ends[:, 1] - self.stations.places[drone.station], axis=1).max()
+        home = hop_time(float(farthest), drone.pace.transit, drone.pace.acceleration) + 2.0 * drone.climb + MARGIN_S
+        return load_for(drone, litres, seconds, home, (1.0 - self.task.spray.reserve_share) * drone.full_energy)
 
     def _has_route(self, drone: Drone) -> bool:
         return bool(drone.route) if self._guide is None else not self._swept

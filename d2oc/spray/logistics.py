@@ -15,6 +15,8 @@ from d2oc.spray.division import Leg, Route
 from d2oc.spray.routes import Pace, hop_time
 
 J_PER_WH = 3600.0
+LOADS_TRIED = 8
+"""Bisections for the largest load that one battery sprays."""
 PAD_M = 5.0
 """Distance of the places of drones at a station. [m]"""
 
@@ -79,6 +81,43 @@ class Drone:
     def endurance(self) -> float:
         """Time in the air on one battery with half a load. [s]"""
         return self.full_energy / self.airframe.hover_power(self.airframe.mass_with(self.tank / 2))
+
+
+def load_for(drone: Drone, litres: Floats, seconds: Floats, home: float, energy: float) -> float:
+    """Largest load that a drone can spray on one battery; more would only weigh.
+
+    Parameters
+    ----------
+    drone : Drone
+    litres, seconds : ndarray, shape (n,)
+        What each pass of its route takes, and the time for it and the way to it. [L, s]
+    home : float
+        Time to come home from anywhere on the route. [s]
+    energy : float
+        What it may draw. [J]
+
+    Returns
+    -------
+    load : float
+        [L]
+    """
+    used = np.cumsum(litres)
+    low, high = 0.0, min(drone.tank, float(used[-1]))
+    load = high
+    for _ in range(LOADS_TRIED):
+        left = np.maximum(load - used + litres / 2.0, 0.0)
+        flown = np.clip(
+            (load - used + litres) / np.maximum(litres, 1e-9), 0.0, 1.0
+        )  # share of each pass before it is empty
+        power = np.array([drone.airframe.hover_power(drone.airframe.mass_with(liquid)) for liquid in left])
+        drawn = float((flown * seconds * power).sum()) + home * drone.airframe.hover_power(
+            drone.airframe.mass_with(0.0)
+        )
+        low, high = (load, high) if drawn <= energy else (low, load)
+        if low == high:
+            break
+        load = (low + high) / 2.0
+    return low
 
 
 class Stations:

@@ -13,6 +13,7 @@ Because all drones fly lines of one lattice, the deposit along the border of two
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +25,6 @@ from d2oc.spray.raster import L_PER_HA, Grid
 
 SLOT_CELLS = 2.0
 """Length of a slot. [cells]"""
-LEAST_USE = 0.2
-"""A slot is not sprayed on if less than this share of its own strip, by dose, is owed."""
 LEAST_WEIGHT = 0.05
 """A slot that gives a cell less than this share of its dose is not held responsible for it."""
 ANGLES = 12
@@ -68,6 +67,41 @@ class Segment(NamedTuple):
     """First and last slot."""
     litres: float
     """What is to be sprayed on it. [L]"""
+    lattice: int = 0
+    """Number of its lattice in the plan."""
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """Lines and what is sprayed on them."""
+
+    lines: Lattice
+    flow: Floats
+    """Flow of every slot, shape (lines, slots). [L/ha]"""
+
+    @property
+    def litres(self) -> float:
+        """To be sprayed. [L]"""
+        return float(self.flow.sum()) * self.litres_per_flow
+
+    @property
+    def litres_per_flow(self) -> float:
+        """On one slot at the flow of 1 L/ha. [L]"""
+        return self.lines.slot * self.lines.spacing * L_PER_HA
+
+    def on(self, segment: Segment) -> Flags:
+        """Slots of a segment with open nozzles, shape (last - first + 1,)."""
+        return np.asarray(self.flow[segment.line, segment.first : segment.last + 1] > 0.0)
+
+    def cut(self, segment: Segment, first: int, last: int) -> Segment:
+        """The part of a segment from one slot to another."""
+        litres = float(self.flow[segment.line, first : last + 1].sum()) * self.litres_per_flow
+        return segment._replace(first=first, last=last, litres=litres)
+
+    def gaps(self, segment: Segment) -> Floats:
+        """Lengths of the ways with shut nozzles within a segment, shape (n,). [m]"""
+        between = np.diff(np.flatnonzero(self.on(segment))) - 1
+        return np.asarray(between[between > 0] * self.lines.slot)
 
 
 def lattice(grid: Grid, wanted: Flags, angle: float, spacing: float) -> Lattice:
@@ -96,15 +130,15 @@ def lattice(grid: Grid, wanted: Flags, angle: float, spacing: float) -> Lattice:
     return Lattice(low_l * cos - low_c * sin, low_l * sin + low_c * cos, cos, sin, spacing, slot, lines + 2, slots)
 
 
-def best_angle(grid: Grid, wanted: Flags, spacing: float, speed: float) -> float:
-    """Direction whose passes take the least time: way on passes over speed, and a turn for each pass. [rad]"""
+def best_angles(grid: Grid, wanted: Flags, spacing: float, speed: float) -> Floats:
+    """Directions by the time their passes take: way on passes over speed, and a turn for each pass. [rad]"""
     costs = []
     for k in range(ANGLES):
         angle = math.pi * k / ANGLES
         lines = lattice(grid, wanted, angle, spacing)
         n_slots, n_runs = _runs(wanted, grid, lines)
         costs.append(n_slots * lines.slot / speed + n_runs * TURN_S)
-    return math.pi * int(np.argmin(costs)) / ANGLES
+    return np.asarray(math.pi * np.argsort(costs, kind="stable") / ANGLES)
 
 
 @compiled
@@ -141,7 +175,8 @@ def least_flows(
     most: Floats,
     least_flow: float,
     largest_flow: float,
-) -> Floats:
+    least_use: float,
+) -> tuple[Floats, Floats]:
     """Flow of every slot, as small as the dose owed allows.
 
     Parameters
@@ -155,23 +190,27 @@ def least_flows(
         What lies there, what should, and what may. [L/ha]
     least_flow, largest_flow : float
         Of a slot that is sprayed on, as a rate. [L/ha]
+    least_use : float
+        A slot is not sprayed on if less than this share of its own strip, by dose, is owed.
 
     Returns
     -------
     flow : ndarray, shape (lines, slots)
         As a rate: litres of the slot over its length and the spacing. [L/ha]
+    deposit : ndarray, shape (rows, columns)
+        What lies on the ground then. [L/ha]
     """
     deposit = on_ground.ravel().copy()
     flow = np.zeros((lines.lines, lines.slots))
     space = touched_space(footprint, grid, lines.slot)
     shares = np.empty((lines.lines, lines.slots))
     args = (grid, lines, footprint, deposit, wanted.ravel(), most.ravel(), flow, space)
-    _start(*args, allowed, shares, least_flow, largest_flow, LEAST_USE)
+    _start(*args, allowed, shares, least_flow, largest_flow, least_use)
     by_use = np.argsort(np.where(flow > 0.0, shares, np.inf), axis=None, kind="stable")
     order = by_use[: int((flow > 0.0).sum())].astype(np.int64)
     _raise(*args, order[::-1].copy(), largest_flow)
     _lower(*args, order, least_flow)
-    return flow
+    return flow, deposit.reshape(on_ground.shape)
 
 
 @compiled
@@ -190,7 +229,11 @@ def _start(
     largest_flow: float,
     least_use: float,
 ) -> None:
-    """Every slot gets the largest dose owed near it, as far as no maximum is passed; also what it serves."""
+    """Every slot gets the largest dose owed near it, midway between lines too, as far as no maximum is passed.
+
+    Also finds the share of its own strip that each serves.
+    """
+    between = 1.0 - 2.0 * math.exp(-2.0 * (math.pi * footprint.across / lines.spacing) ** 2)
     per_cell = lines.slot * lines.spacing / (grid.cell * grid.cell)
     owed = np.maximum(wanted - deposit, 0.0)
     for i in range(lines.lines):
@@ -212,7 +255,7 @@ def _start(
                 limit = most[cell] * OWN_SHARE if abs(space.across[k]) <= 0.5 * lines.spacing else most[cell]
                 cap = min(cap, max(limit - deposit[cell], 0.0) / (space.weight[k] * per_cell))
             shares[i, j] /= lines.slot * lines.spacing / (grid.cell * grid.cell)
-            rate = min(max(rate, least_flow), cap) if shares[i, j] > least_use * rate else 0.0
+            rate = min(max(rate / between, least_flow), cap) if shares[i, j] > least_use * rate else 0.0
             if rate < least_flow:
                 continue
             flow[i, j] = rate
@@ -299,27 +342,27 @@ def _middle(lines: Lattice, i: int, j: int) -> tuple[float, float]:
     return lines.x + along * lines.cos - across * lines.sin, lines.y + along * lines.sin + across * lines.cos
 
 
-def segments(lines: Lattice, flow: Floats, passable: Flags, longest_gap: float) -> list[Segment]:
+def segments(passes: Passes, passable: Flags, longest_gap: float, number: int = 0) -> list[Segment]:
     """Runs of slots that are flown in one go.
 
     Parameters
     ----------
-    lines : Lattice
-    flow : ndarray, shape (lines, slots)
-        [L/ha]
+    passes : Passes
     passable : ndarray of bool, shape (lines, slots)
         Slots that may be flown over.
     longest_gap : float
         Unsprayed way up to this is flown on rather than left. [m]
+    number : int
+        Of this lattice in the plan.
     """
-    litres = flow * lines.slot * lines.spacing * L_PER_HA
+    flow = passes.flow
     found = []
     for i in np.flatnonzero((flow > 0.0).any(axis=1)).tolist():
         on = np.flatnonzero(flow[i] > 0.0)
         blocked = np.cumsum(~passable[i])
-        gap = np.diff(on) > 1 + longest_gap / lines.slot
+        gap = np.diff(on) > 1 + longest_gap / passes.lines.slot
         gap |= np.diff(blocked[on]) > 0
         for run in np.split(on, np.flatnonzero(gap) + 1):
             first, last = int(run[0]), int(run[-1])
-            found.append(Segment(i, first, last, float(litres[i, first : last + 1].sum())))
+            found.append(passes.cut(Segment(i, first, last, 0.0, number), first, last))
     return found

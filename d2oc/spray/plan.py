@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.scenario.schema import SprayTable
 from d2oc.spray.deposit import Footprint
-from d2oc.spray.division import Leg, Route, Worker, divide
-from d2oc.spray.passes import Lattice, Segment, best_angle, lattice, least_flows, segments
+from d2oc.spray.division import Leg, Route, Worker, divide, times_of
+from d2oc.spray.passes import Lattice, Passes, Segment, best_angles, lattice, least_flows, segments
 from d2oc.spray.raster import L_PER_HA, DoseMap, Grid
 
-LONGEST_GAP_M = 25.0
-"""Unsprayed way that is flown on rather than left, on one pass. [m]"""
+LONGEST_GAPS_M = (10.0, 25.0, 60.0, 150.0)
+"""Unsprayed ways that are flown on rather than left, on one pass; each is tried. [m]"""
+STRIP_GAP_M = 25.0
+"""The same of a lawnmower, where the field itself has a gap. [m]"""
+MISSED_IN_PLAN = 0.02
+"""Where a plan misses more of the infestation than this share, a second lattice across the first is planned."""
+AS_GOOD = 0.005
+"""Plans that miss so much more of the infestation than the best one are as good, and the fastest of them is flown."""
+MOST_CELLS = 20_000_000
+"""Cells times directions that are planned in full; of a very large field only the direction that seems fastest is."""
+LEAST_USE, LEAST_USE_LATER = 0.35, 0.2
+"""A slot is not sprayed on if less than this share of its own strip, by dose, is owed; later: for what was missed."""
 SMALLEST_SHARE = 0.002
 """Segments that together serve less than this share of the litres owed are not worth the way."""
 
@@ -49,21 +59,22 @@ class Task:
 class Plan:
     """Passes and who flies them."""
 
-    lines: Lattice
-    flow: Floats
-    """Flow of every slot, shape (lines, slots). [L/ha]"""
+    passes: list[Passes]
+    """Lattices and the flows on them."""
     routes: list[Route]
+    missed: float = 1.0
+    """Share of the infestation that it leaves with too little."""
 
     @property
     def litres(self) -> float:
         """To be sprayed. [L]"""
-        return float(self.flow.sum()) * self.lines.slot * self.lines.spacing * L_PER_HA
+        return sum(passes.litres for passes in self.passes)
 
 
 def lattice_for(task: Task, wanted: Flags) -> Lattice:
-    """Lines in the direction that takes the least time."""
+    """Lines in the direction that seems to take the least time."""
     swath = task.footprint.swath
-    return lattice(task.map.grid, wanted, best_angle(task.map.grid, wanted, swath, task.speed), swath)
+    return lattice(task.map.grid, wanted, best_angles(task.map.grid, wanted, swath, task.speed)[0], swath)
 
 
 def usable(task: Task, lines: Lattice) -> tuple[Flags, Flags]:
@@ -85,13 +96,15 @@ def at(grid: Grid, cells: NDArray[Any], places: Floats) -> NDArray[Any]:
     return found
 
 
-def plan_by_density(task: Task, lines: Lattice, known: Floats, workers: Sequence[Worker]) -> Plan:
+def plan_by_density(task: Task, known: Floats, workers: Sequence[Worker]) -> Plan:
     """Plan the dose still owed.
+
+    Every direction is planned, with a second lattice across where too much would be missed. Of those that miss about
+    as little as the best one, the fastest is taken, with each of a few lengths of gaps that are flown on.
 
     Parameters
     ----------
     task : Task
-    lines : Lattice
     known : ndarray, shape (rows, columns)
         What lies on the ground already, as far as the team knows. [L/ha]
     workers : sequence of Worker
@@ -100,47 +113,107 @@ def plan_by_density(task: Task, lines: Lattice, known: Floats, workers: Sequence
     -------
     plan : Plan
     """
-    allowed, passable = usable(task, lines)
+    owed = _owed(task, known)
+    if not owed.any():
+        return Plan([], [[] for _ in workers])
+    angles = best_angles(task.map.grid, owed, task.footprint.swath, task.speed)
+    n_tried = min(max(MOST_CELLS // owed.size, 1), len(angles))
+    drafts = [_draft(task, known, angle) for angle in angles[:n_tried].tolist()]
+    least = min(missed for _, missed in drafts)
+    best, plan = math.inf, Plan([], [[] for _ in workers])
+    for passes, missed in drafts:
+        if missed > least + AS_GOOD:
+            continue
+        for gap in LONGEST_GAPS_M:
+            found, makespan = _routed(task, passes, gap, workers)
+            if makespan < best:
+                best, plan = makespan, replace(found, missed=missed)
+    return plan
+
+
+def _owed(task: Task, known: Floats) -> Flags:
+    """Cells that want something and have not got an effective dose, shape (rows, columns)."""
+    m = task.map
+    needed = np.where(m.needed > 0.0, m.needed, m.target)
+    return np.asarray((task.wanted > 0.0) & (known < task.effective_share * needed))
+
+
+def missed_share(task: Task, known: Floats) -> float:
+    """Share of the infestation to be treated that has less than its effective dose."""
+    m = task.map
+    weight = m.severity * (m.needed > 0.0)
+    return float(weight[known < task.effective_share * m.needed].sum() / weight.sum())
+
+
+def _draft(task: Task, known: Floats, angle: float) -> tuple[list[Passes], float]:
+    """Flows on lines in one direction, and across it where that leaves too much; also what is missed then."""
+    first_time = not known.any()
+    passes, deposit = _flows(task, known, angle, LEAST_USE if first_time else LEAST_USE_LATER)
+    missed = missed_share(task, deposit)
+    if missed <= MISSED_IN_PLAN or not _owed(task, deposit).any():
+        return [passes], missed
+    across, deposit = _flows(task, deposit, angle + math.pi / 2.0, LEAST_USE)
+    return [passes, across], missed_share(task, deposit)
+
+
+def _flows(task: Task, known: Floats, angle: float, least_use: float) -> tuple[Passes, Floats]:
+    """Least flows in one direction for what is owed, and what lies on the ground then."""
+    owed = _owed(task, known)
+    lines = lattice(task.map.grid, owed, angle, task.footprint.swath)
+    allowed, _ = usable(task, lines)
     per_rate = L_PER_HA * lines.spacing * task.speed / (1.0 - task.spray.evaporated_share)
     least, largest = task.spray.least_flow_l_min / 60.0 / per_rate, task.spray.largest_flow_l_min / 60.0 / per_rate
-    flow = least_flows(task.map.grid, lines, task.footprint, allowed, known, task.wanted, task.most, least, largest)
-    parts = segments(lines, flow, passable, LONGEST_GAP_M)
-    parts = _worth_it(lines, flow, parts)
-    return Plan(lines, flow, divide(lines, parts, workers, -task.shift))
+    wanted = np.where(owed, task.wanted, 0.0)
+    flow, deposit = least_flows(
+        task.map.grid, lines, task.footprint, allowed, known, wanted, task.most, least, largest, least_use
+    )
+    return Passes(lines, flow), deposit
 
 
-def _worth_it(lines: Lattice, flow: Floats, parts: list[Segment]) -> list[Segment]:
+def _routed(task: Task, drafted: Sequence[Passes], gap: float, workers: Sequence[Worker]) -> tuple[Plan, float]:
+    """The plan that flies on over gaps up to a length [m], and its makespan [s]."""
+    passes = [Passes(own.lines, own.flow.copy()) for own in drafted]
+    parts = [part for k, own in enumerate(passes) for part in segments(own, usable(task, own.lines)[1], gap, k)]
+    routes, makespan = divide(passes, _worth_it(passes, parts), workers, -task.shift)
+    return Plan(passes, routes), makespan
+
+
+def _worth_it(passes: Sequence[Passes], parts: list[Segment]) -> list[Segment]:
     """Leave out the smallest segments, up to a small share of the litres; their flows become 0."""
     litres = np.array([part.litres for part in parts])
     order = np.argsort(litres, kind="stable")
     n_left = int((np.cumsum(litres[order]) <= SMALLEST_SHARE * litres.sum()).sum())
     for i in order[:n_left].tolist():
         part = parts[i]
-        flow[part.line, part.first : part.last + 1] = 0.0
+        passes[part.lattice].flow[part.line, part.first : part.last + 1] = 0.0
     return [parts[i] for i in sorted(order[n_left:].tolist())]
 
 
-def plan_by_strips(task: Task, workers: Sequence[Worker], *, prescription: bool) -> Plan:
-    """Lines over the whole field, to and fro, in strips of equal flying time side by side: the lawnmower.
+def plan_by_strips(task: Task, workers: Sequence[Worker], method: str) -> Plan:
+    """To and fro on lines, in strips of equal flying time side by side: the lawnmower.
 
     Parameters
     ----------
     task : Task
     workers : sequence of Worker
-    prescription : bool
-        Spray at the largest target under the swath, and not where there is none; else everywhere the uniform rate.
+    method : str
+        `uniform`: everywhere the same rate; `prescription`: the largest target under the swath, nothing where there is
+        none, on all lines of the field; `prescription-skip`: the same, lines begin and end with what is sprayed on
+        them, and lines without anything are not flown.
 
     Returns
     -------
     plan : Plan
     """
-    lines = lattice_for(task, task.map.inside)
+    skip = method == "prescription-skip"
+    lines = lattice_for(task, task.map.target > 0.0 if skip else task.map.inside)
     allowed, passable = usable(task, lines)
-    flow = np.where(allowed, _under_swath(task, lines) if prescription else task.uniform_rate, 0.0)
-    parts = segments(lines, allowed.astype(np.float64), passable, LONGEST_GAP_M)
-    litres = flow * lines.slot * lines.spacing * L_PER_HA
-    parts = [part._replace(litres=float(litres[part.line, part.first : part.last + 1].sum())) for part in parts]
-    lengths = np.array([(p.last - p.first + 1) * lines.slot + 6.0 * task.speed for p in parts])
+    flow = np.where(allowed, task.uniform_rate if method == "uniform" else _under_swath(task, lines), 0.0)
+    passes = Passes(lines, flow)
+    flown = passes if skip else Passes(lines, allowed.astype(np.float64))
+    found = segments(flown, passable, math.inf if skip else STRIP_GAP_M)
+    parts = [passes.cut(part, part.first, part.last) for part in found]
+    lengths = times_of([passes], parts, workers[0].pace)
     share = np.array([w.pace.working for w in workers])
     bounds = np.cumsum(share) / share.sum()
     middle = (np.cumsum(lengths) - lengths / 2) / lengths.sum()
@@ -150,7 +223,7 @@ def plan_by_strips(task: Task, workers: Sequence[Worker], *, prescription: bool)
     routes = []
     for strip in strip_of.tolist():
         routes.append(_to_and_fro([part for part, who in zip(parts, owner.tolist(), strict=True) if who == strip]))
-    return Plan(lines, flow, routes)
+    return Plan([passes], routes)
 
 
 def _under_swath(task: Task, lines: Lattice) -> Floats:

@@ -164,14 +164,47 @@ def _relocate(way: Longs, i: int, j: int, k: int, turned: bool) -> None:
 
 
 @compiled
-def tour_time(pace: Pace, ends: Floats, entered: Longs) -> float:
-    """Time of a tour, its segments and the way to the place where it ends included. [s]"""
+def tour_time(pace: Pace, ends: Floats, entered: Longs, seconds: Floats) -> float:
+    """Time of a tour, its segments and the way to the place where it ends included.
+
+    Parameters
+    ----------
+    pace, ends, entered
+        As for `tour`, and what it returned.
+    seconds : ndarray, shape (n,)
+        What flying each segment takes. [s]
+
+    Returns
+    -------
+    time : float
+        [s]
+    """
     n = len(entered)
     here, total = 2 * (len(ends) // 2 - 2), 0.0
     for k in range(n):
         e = entered[k]
-        total += _hop(pace, ends, here, e)
-        dx, dy = ends[e, 0] - ends[e ^ 1, 0], ends[e, 1] - ends[e ^ 1, 1]
-        total += hop_time(np.sqrt(dx * dx + dy * dy), pace.working, pace.acceleration)
+        total += _hop(pace, ends, here, e) + seconds[e // 2]
         here = e ^ 1
     return total + _hop(pace, ends, here, len(ends) - 2)
+
+
+def pass_time(pace: Pace, length: float, gaps: Floats) -> float:
+    """Time of one pass from rest to rest.
+
+    Parameters
+    ----------
+    pace : Pace
+    length : float
+        [m]
+    gaps : ndarray, shape (n,)
+        Ways with shut nozzles in it, on which the drone speeds up to its transit speed and down again. [m]
+
+    Returns
+    -------
+    time : float
+        [s]
+    """
+    w, v, a = pace.working, pace.transit, pace.acceleration
+    top = np.minimum(v, np.sqrt(w * w + a * gaps))
+    in_gaps = 2.0 * (top - w) / a + np.maximum(gaps - (top * top - w * w) / a, 0.0) / v
+    return float(hop_time(length, w, a) + (in_gaps - gaps / w).sum())
