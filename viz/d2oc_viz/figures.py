@@ -15,6 +15,7 @@ from d2oc.metrics import CHEAP_PAIRS, planned_work, weight_left, work_done
 from d2oc.record import Record
 from d2oc.transport.wasserstein import Distance, wasserstein2
 from d2oc_viz import cells, course, maps
+from d2oc_viz.doses import has_doses
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, new_figure, save, styled
 
 Floats = NDArray[np.float64]
@@ -323,10 +324,6 @@ def draw_dose(record: Record) -> Any:
     return figure
 
 
-def _has_raster(record: Record) -> bool:
-    return bool(record.header.raster) and bool(record.cells)
-
-
 def _tank_column(record: Record) -> str:
     return next((name for name in ("tank_l", "liquid_l") if name in record.trajectory), "")
 
@@ -379,9 +376,7 @@ FIGURES: dict[str, Kind] = {
     ),
     "battery": Kind("Charge of the batteries.", draw_battery, _has_battery, "batteries"),
     "tank": Kind("Liquid in the tanks.", draw_tank, lambda record: bool(_tank_column(record)), "tanks"),
-    "dose": Kind(
-        "Dose asked for, dose deposited, and the difference.", draw_dose, _has_raster, "a dose map", wide=True
-    ),
+    "dose": Kind("Dose asked for, dose deposited, and the difference.", draw_dose, has_doses, "a dose map", wide=True),
 }
 """By name, in the order of a report."""
 

@@ -88,7 +88,8 @@ def grid_of(record: Record) -> Grid:
 
 def per_hectare(record: Record, weight: Floats, grid: Grid, tick: int = 0) -> Floats:
     """Weight of samples per area where they are at a tick, shape (rows, columns). [% of the whole per ha]"""
-    total, _, _ = np.histogram2d(*places(record, tick).T, bins=(grid.x, grid.y), weights=weight)
+    x, y = places(record, tick).T
+    total, _, _ = np.histogram2d(x, y, bins=(grid.x, grid.y), weights=weight)
     return np.asarray(100 * total.T / grid.hectares)
 
 
