@@ -51,7 +51,7 @@ def extent(record: Record) -> tuple[Floats, Floats]:
 def reach(record: Record) -> tuple[Floats, Floats]:
     """Corners of what holds the field, all places flown to and, not too far away, where a density went. [m]"""
     low, high = extent(record)
-    there = [record.by_tick("x_m", "y_m").reshape(-1, 2)]
+    there: list[Floats] = [record.by_tick("x_m", "y_m").reshape(-1, 2)]
     if record.header.motion is not None:
         beside = BESIDE * (high - low).max()
         there.append(np.clip(places(record, record.n_ticks - 1), low - beside, high + beside))

@@ -12,6 +12,7 @@ from d2oc_viz import maps
 from d2oc_viz.cells import division_at, moments
 from d2oc_viz.drawing import styled
 from d2oc_viz.figures import draw, figures_of
+from d2oc_viz.replay import make_replay, unpack
 
 CHANGES = {
     "mission.duration_s": 10.0,
@@ -101,3 +102,16 @@ def test_agents_that_fell_out_or_are_done_have_no_cell(make_record):
 
 def test_a_mission_that_divides_nothing_has_no_such_figure(record):
     assert "cells" not in figures_of(record)
+
+
+def test_a_replay_shows_the_cells_at_two_dozen_moments(flown):
+    record, _ = flown
+    replay = make_replay(record)
+    ticks = replay.head["cell_ticks"]
+    assert (ticks[0], len(ticks)) == (0, 24)
+    counts = unpack(replay.streams["cell_corners"]).reshape(24, 4)
+    x = unpack(replay.streams["cell_x"]) * replay.head["ground_quantum_m"]
+    assert len(x) == counts.sum()
+    division = division_at(record, ticks[5])
+    first = counts[:5].sum()
+    assert x[first : first + counts[5].sum()] == pytest.approx(np.concatenate(division.cells)[:, 0], abs=1e-2)
