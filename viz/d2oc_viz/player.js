@@ -950,7 +950,8 @@
       this.part("scrub").value = this.now;
       this.part("scrub").setAttribute("aria-valuetext", clock(this.now));
       this.part("left").textContent = `${(100 * this.flight.remaining.array[frame]).toFixed(2)} %`;
-      this.part("tick").textContent = `${this.flight.tick.array[frame]} of ${head.n_steps}`;
+      const after = this.flight.tick.array[frame] - head.n_steps; // the way home of vehicles that flew
+      this.part("tick").textContent = after > 0 ? `${head.n_steps} of ${head.n_steps}, + ${after}` : `${head.n_steps + after} of ${head.n_steps}`;
       this.part("contacts").textContent = this.part("radio").checked ? this.contacts : "–";
       this.section.dataset.frame = frame;
       this.showState(frame);
