@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from d2oc.metrics import sample_places, weight_left
 from d2oc.record import Record
 from d2oc.transport.sample_partition import divide_samples
 from d2oc.transport.semi_discrete import cell_outlines
@@ -73,7 +74,7 @@ def division_at(record: Record, tick: int) -> Division | None:
     flying = steps > tick
     if "fault" in record.trajectory:
         flying &= record.by_tick("fault")[tick, :, 0] == 0
-    left = maps.left_after(record, tick)
+    left = weight_left(record, tick)
     left[left < NOTHING * record.samples["weight"]] = 0.0  # what rounding left
     if not flying.any() or left.sum() < NOTHING:
         return None
@@ -81,7 +82,7 @@ def division_at(record: Record, tick: int) -> Division | None:
     alpha = np.array([agent.alpha for agent in record.header.agents])
     capacity = (alpha * (steps - tick))[members]
     sites = record.by_tick("x_m", "y_m")[tick][members]
-    part = divide_samples(maps.places(record, tick), left, sites, capacity * (left.sum() / capacity.sum()))
+    part = divide_samples(sample_places(record, tick), left, sites, capacity * (left.sum() / capacity.sum()))
     owner = part.owner(len(left))
     cells = cell_outlines(sites, part.potentials, *maps.reach(record))
     return Division(tick, members, sites, np.where(owner < 0, -1, members[owner]), cells, left)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from d2oc.density.moving import Moves, motion_from_mapping
+from d2oc.metrics import sample_places
 from d2oc.record import Record
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, round_length
 
@@ -54,25 +54,9 @@ def reach(record: Record) -> tuple[Floats, Floats]:
     there: list[Floats] = [record.by_tick("x_m", "y_m").reshape(-1, 2)]
     if record.header.motion is not None:
         beside = BESIDE * (high - low).max()
-        there.append(np.clip(places(record, record.n_ticks - 1), low - beside, high + beside))
+        there.append(np.clip(sample_places(record, record.n_ticks - 1), low - beside, high + beside))
     lowest, highest = (extreme(np.concatenate(there), axis=0) for extreme in (np.nanmin, np.nanmax))
     return np.minimum(low, lowest), np.maximum(high, highest)
-
-
-def places(record: Record, tick: int) -> Floats:
-    """Where the samples are at a tick, shape (N, 2). [m]"""
-    start = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
-    if record.header.motion is None:
-        return start
-    return Moves(motion_from_mapping(record.header.motion), record.header.time_step_s).between(start, 0, tick)
-
-
-def left_after(record: Record, tick: int) -> Floats:
-    """Weight of each sample that nobody had consumed at a tick, shape (N,)."""
-    table = record.consumption
-    until = table["tick"] <= tick
-    taken = np.bincount(table["sample"][until], table["amount"][until], record.header.n_samples)
-    return np.maximum(0.0, record.samples["weight"] - taken)
 
 
 def grid_of(record: Record) -> Grid:
@@ -88,7 +72,7 @@ def grid_of(record: Record) -> Grid:
 
 def per_hectare(record: Record, weight: Floats, grid: Grid, tick: int = 0) -> Floats:
     """Weight of samples per area where they are at a tick, shape (rows, columns). [% of the whole per ha]"""
-    x, y = places(record, tick).T
+    x, y = sample_places(record, tick).T
     total, _, _ = np.histogram2d(x, y, bins=(grid.x, grid.y), weights=weight)
     return np.asarray(100 * total.T / grid.hectares)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from d2oc.density.moving import Moves, motion_from_mapping
 from d2oc.faults import SENTENCE, Fault
+from d2oc.metrics import sample_places
 from d2oc.record import EVENT_CODES, Record, RecordHeader
 from d2oc_viz import course
 from d2oc_viz.cells import divides, division_at
@@ -150,7 +151,7 @@ def _with_stride(record: Record, stride: int) -> Replay:
     columns, streams = _columns(record, frames)
     links, link_streams = _links(record, frames, stride)
     streams |= link_streams | _samples(record) | _consumption(record, stride)
-    ways, way_streams = sample_ways(record.header, _places(record), record.n_ticks)
+    ways, way_streams = sample_ways(record.header, sample_places(record, 0), record.n_ticks)
     doses, dose_streams = _doses(record, stride)
     cells, cell_streams = _cells(record)
     streams |= way_streams | dose_streams | cell_streams
@@ -279,10 +280,6 @@ def in_steps(frame: Ints, item: Ints, amount: Floats, quantum: float) -> tuple[I
     in_time = np.argsort(frame, kind="stable")
     kept = in_time[change[in_time] != 0]
     return frame[kept], item[kept], change[kept]
-
-
-def _places(record: Record) -> Floats:
-    return np.column_stack([record.samples["x_m"], record.samples["y_m"]])
 
 
 def sample_ways(header: RecordHeader, points: Floats, n_ticks: int) -> tuple[list[int], dict[str, bytes]]:

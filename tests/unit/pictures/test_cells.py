@@ -7,8 +7,8 @@ import pytest
 
 from d2oc import load_scenario, simulate
 from d2oc.control.assigned_law import AssignedLaw
+from d2oc.metrics import sample_places
 from d2oc.transport.semi_discrete import cell_outlines
-from d2oc_viz import maps
 from d2oc_viz.cells import division_at, moments
 from d2oc_viz.drawing import styled
 from d2oc_viz.figures import draw, figures_of
@@ -47,7 +47,7 @@ def test_cells_are_those_that_agents_found_in_flight_when_all_hear_all(flown):
     assert moments(record) == [0, 10, 20, 40]  # every 10 ticks cells are renewed
     for tick in moments(record):
         division = division_at(record, tick)
-        places = maps.places(record, tick)
+        places = sample_places(record, tick)
         for r in range(4):
             mine = {(x, y) for x, y in places[(division.owner == r) & (division.left > 0)]}
             assert len(mine ^ found[tick, r]) <= 4  # a sample split between two cells may be named after either

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from d2oc.metrics import sample_places, weight_left
 from d2oc.record import Record
 from d2oc_viz import maps
 from d2oc_viz.drawing import styled
@@ -37,12 +38,12 @@ def test_the_map_of_ways_shows_the_density_at_the_start_and_at_the_end(drifting)
         figure = draw(drifting, "flown")
     start, end = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["flown; density at 0 s", "flown; density at 20 s"]
-    shown = maps.places(drifting, 40)
+    shown = sample_places(drifting, 40)
     low, high = maps.reach(drifting)
     seen = ((shown >= low) & (shown <= high)).all(axis=1)
     cell = maps.grid_of(drifting)
     size = max(cell.x[1] - cell.x[0], cell.y[1] - cell.y[0])
-    assert centre(start) == pytest.approx(maps.places(drifting, 0).mean(axis=0), abs=size)
+    assert centre(start) == pytest.approx(sample_places(drifting, 0).mean(axis=0), abs=size)
     assert centre(end) == pytest.approx(shown[seen].mean(axis=0), abs=size)
     assert centre(end)[0] > centre(start)[0] + 40.0
 
@@ -50,8 +51,8 @@ def test_the_map_of_ways_shows_the_density_at_the_start_and_at_the_end(drifting)
 def test_what_is_left_lies_where_the_density_went(drifting):
     with styled():
         (axes, *_) = draw(drifting, "untreated").axes
-    left = maps.left_after(drifting, 40)
-    there = maps.places(drifting, 40)[left > 1e-9]
+    left = weight_left(drifting, 40)
+    there = sample_places(drifting, 40)[left > 1e-9]
     assert there == pytest.approx(
         np.column_stack([drifting.samples["x_m"], drifting.samples["y_m"]])[left > 1e-9] + [80.0, -20.0]
     )
