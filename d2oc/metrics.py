@@ -194,16 +194,25 @@ def _reference(record: Record) -> tuple[Floats, Floats]:
     return np.column_stack([record.samples["x_m"], record.samples["y_m"]]), record.samples["weight"]
 
 
-def consumed_by_sample(record: Record) -> Floats:
-    """Mass all agents together consumed from each sample, shape (N,)."""
+def consumed_by_sample(record: Record, until: int | None = None) -> Floats:
+    """Mass all agents together consumed from each sample up to a tick, or in all, shape (N,)."""
     consumption = record.consumption
-    consumed = np.bincount(consumption["sample"], consumption["amount"], record.header.n_samples)
+    counts = slice(None) if until is None else consumption["tick"] <= until
+    consumed = np.bincount(consumption["sample"][counts], consumption["amount"][counts], record.header.n_samples)
     return consumed.astype(np.float64)  # without any entry they come as integers
 
 
-def weight_left(record: Record) -> Floats:
-    """Weight of each sample that nobody consumed, shape (N,): max(0, beta - sum of consumption)."""
-    return np.maximum(0.0, record.samples["weight"] - consumed_by_sample(record))
+def weight_left(record: Record, until: int | None = None) -> Floats:
+    """Weight of each sample that nobody consumed up to a tick, or at all, shape (N,): max(0, beta - consumption)."""
+    return np.maximum(0.0, record.samples["weight"] - consumed_by_sample(record, until))
+
+
+def sample_places(record: Record, tick: int) -> Floats:
+    """Where the samples are at a tick, shape (N, 2), local ENU. [m]"""
+    start, _ = _reference(record)
+    if record.header.motion is None:
+        return start
+    return Moves(motion_from_mapping(record.header.motion), record.header.time_step_s).between(start, 0, tick)
 
 
 def remaining_weight(record: Record) -> float:

@@ -27,7 +27,7 @@ def export(
         typer.Option(
             "--format",
             help="dose-cog, applied-cog, cells-gpkg, track-gpkg, zones-shp, zones-geojson, qgc-plan, ardupilot, "
-            "isoxml, record-csv, record-json or mix-sheet; see docs/export.md.",
+            "isoxml, mcap, record-csv, record-json or mix-sheet; see docs/export.md.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="File to write; a folder for formats of several files.")],
@@ -41,7 +41,7 @@ def export(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a record as dose map, zones, flight plans, task data, spray record or mix sheet."""
+    """Write a record as dose map, zones, flight plans, task data, MCAP, spray record or mix sheet."""
     from d2oc.export import ExportOptions, export_record
     from d2oc.export.options import read_details
     from d2oc.record import load_record

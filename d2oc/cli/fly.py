@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from d2oc.cli.live import live_view
 from d2oc.cli.printing import AsJson, as_file_name, print_json, say
 from d2oc.cli.program import CHECK_FAILED, INTERRUPTED, app
 from d2oc.cli.summary import show_summary
 
 if TYPE_CHECKING:
+    from d2oc.mission import Watch
     from d2oc.scenario.schema import Scenario
     from d2oc_hardware.fleet import Fleet
     from d2oc_hardware.preflight import Check
@@ -51,6 +53,7 @@ def fly(
         list[str] | None, typer.Option(metavar="DRONE:KIND@S[:DURATION]", help="Something that goes wrong; --sim only.")
     ] = None,
     upload_fence: Annotated[bool, typer.Option("--upload-fence", help="Write the fence into the autopilots.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Serve a page, to this machine only, that follows it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario with real flight controllers or simulated ones; every command passes the guard."""
@@ -58,7 +61,8 @@ def fly(
     from d2oc_hardware.swarm import require_rung
 
     require_rung(plan.fleet, simulated=plan.simulated)
-    summary, failed, interrupted = asyncio.run(_fly(plan))
+    with live_view(live) as watch:
+        summary, failed, interrupted = asyncio.run(_fly(plan, watch))
     if failed is not None:
         print_json({"checks": failed}) if as_json else None
         raise typer.Exit(CHECK_FAILED)
@@ -207,10 +211,10 @@ async def _check(plan: FlightPlan) -> list[list[Check]]:
         await swarm.close()
 
 
-async def _fly(plan: FlightPlan) -> tuple[dict[str, Any], list[Any] | None, bool]:
+async def _fly(plan: FlightPlan, watch: Watch | None) -> tuple[dict[str, Any], list[Any] | None, bool]:
     from d2oc_hardware.swarm import Swarm
 
-    swarm = Swarm(plan, say)
+    swarm = Swarm(plan, say, watch)
     loop = asyncio.get_running_loop()
     presses = 0
 

@@ -1,4 +1,4 @@
-"""What `d2oc run --live` adds to a mission: a page that follows it."""
+"""What `--live` adds to `d2oc run` and `d2oc fly`: a page that follows the mission."""
 
 from __future__ import annotations
 

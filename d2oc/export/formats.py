@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2oc.errors import ExportError
-from d2oc.export import flight_plans, isoxml, maps, papers, zones
+from d2oc.export import flight_plans, isoxml, maps, mcap, papers, zones
 from d2oc.export.options import ExportOptions
 from d2oc.record import Record
 
@@ -44,6 +44,7 @@ FORMATS = {
     "qgc-plan": Format(flight_plans.write_plans, "", "QGroundControl plans with fence and rally points"),
     "ardupilot": Format(flight_plans.write_waypoints, "", "ArduPilot waypoints (QGC WPL 110)"),
     "isoxml": Format(isoxml.write_isoxml, "", "ISOXML task data (ISO 11783-10) with a grid of rates"),
+    "mcap": Format(mcap.write_mcap, ".mcap", "the mission over time, for Foxglove and other robotics tools"),
     "record-csv": Format(papers.write_record_csv, ".csv", "spray record, one row a drone"),
     "record-json": Format(papers.write_record_json, ".json", "spray record"),
     "mix-sheet": Format(papers.write_mix_sheet, ".csv", "what to mix for each load"),

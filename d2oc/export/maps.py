@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
 from d2oc.arrays import Floats
 from d2oc.errors import ExportError
+from d2oc.export.grids import grid_for, grid_of, of_cells, sum_in_cells
 from d2oc.export.options import ExportOptions
 from d2oc.geo import LocalFrame
 from d2oc.geo.write import Grid, points, squares, write_cog, write_features
@@ -16,9 +16,6 @@ from d2oc.record import Record
 
 __all__ = ["applied_map", "frame_of", "rate_map", "write_applied_cog", "write_cells", "write_dose_cog", "write_track"]
 
-CELLS_ACROSS = 200
-"""Cells along the longer side of the field, for maps of missions without a raster of their own."""
-SAMPLES_PER_CELL = 3
 MOST_CELLS_AS_POLYGONS = 200_000
 MOST_TRACK_POINTS = 2_000_000
 
@@ -51,23 +48,23 @@ def rate_map(record: Record) -> tuple[dict[str, Floats], Grid, str]:
     unit : str
     """
     if record.header.raster is not None:
-        bands = {name: _of_cells(record, name) for name in ("target_l_ha", "maximum_l_ha")}
-        return bands, _grid(record), "L/ha"
+        bands = {name: of_cells(record, name) for name in ("target_l_ha", "maximum_l_ha")}
+        return bands, grid_of(record), "L/ha"
     samples = record.samples
-    grid, shape = _grid_for(record)
-    share = _sum_in_cells(np.column_stack([samples["x_m"], samples["y_m"]]), samples["weight"], grid, shape)
+    grid, shape = grid_for(record)
+    share = sum_in_cells(np.column_stack([samples["x_m"], samples["y_m"]]), samples["weight"], grid, shape)
     return {"wanted_percent_per_ha": 100 * share / (grid.cell_m**2 / 1e4)}, grid, "%/ha"
 
 
 def applied_map(record: Record) -> tuple[dict[str, Floats], Grid, str]:
     """Dose deposited, or the time that drones spent treating, where nothing is sprayed; see `rate_map`."""
     if record.header.raster is not None:
-        return {"deposit_l_ha": _of_cells(record, "deposit_l_ha")}, _grid(record), "L/ha"
-    grid, shape = _grid_for(record)
+        return {"deposit_l_ha": of_cells(record, "deposit_l_ha")}, grid_of(record), "L/ha"
+    grid, shape = grid_for(record)
     flown = record.trajectory
     treating = flown["consumed"] > 0
     where = np.column_stack([flown["x_m"], flown["y_m"]])[treating]
-    seconds = _sum_in_cells(where, np.full(len(where), record.header.time_step_s), grid, shape)
+    seconds = sum_in_cells(where, np.full(len(where), record.header.time_step_s), grid, shape)
     return {"treating_s_per_ha": seconds / (grid.cell_m**2 / 1e4)}, grid, "s/ha"
 
 
@@ -119,35 +116,3 @@ def write_track(record: Record, out: Path, options: ExportOptions) -> list[Path]
         columns["litres"] = flown["spray_l_min"] * record.header.time_step_s / 60
     write_features(out, points(places), columns, frame_of(record).crs, layer="track")
     return [out]
-
-
-def _of_cells(record: Record, name: str) -> Floats:
-    raster = record.header.raster
-    assert raster is not None
-    values: Floats = record.cells[name].reshape(raster["n_rows"], raster["n_columns"])
-    return values
-
-
-def _grid(record: Record) -> Grid:
-    raster = record.header.raster
-    assert raster is not None
-    return Grid((float(raster["origin_x_m"]), float(raster["origin_y_m"])), float(raster["cell_m"]))
-
-
-def _grid_for(record: Record) -> tuple[Grid, tuple[int, int]]:
-    """Square cells over the field, no smaller than what holds a few samples on average."""
-    corners = np.array(record.header.boundary_m)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    fine = float((high - low).max()) / CELLS_ACROSS
-    coarse = math.sqrt(float(np.prod(high - low)) * SAMPLES_PER_CELL / max(1, record.header.n_samples))
-    cell = max(fine, coarse)
-    n_columns, n_rows = (max(1, math.ceil(extent / cell)) for extent in high - low)
-    return Grid((float(low[0]), float(low[1])), cell), (n_rows, n_columns)
-
-
-def _sum_in_cells(places: Floats, amounts: Floats, grid: Grid, shape: tuple[int, int]) -> Floats:
-    column, row = np.floor((places - grid.origin) / grid.cell_m).astype(int).T
-    inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
-    flat = row[inside] * shape[1] + column[inside]
-    total = np.bincount(flat, weights=amounts[inside], minlength=shape[0] * shape[1])
-    return total.astype(np.float64).reshape(shape)

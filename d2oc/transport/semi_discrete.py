@@ -39,10 +39,10 @@ from d2oc.transport.cell_masses import Workspace, corners, moments, new_workspac
 from d2oc.transport.cold_start import approach, near
 from d2oc.transport.damped_newton import CONVERGED, EMPTY_START, OUT_OF_STEPS, STALLED, fill_cells
 from d2oc.transport.line_integrals import RowSums, row_sums
-from d2oc.transport.power_cells import Sites, owners, sites_of
+from d2oc.transport.power_cells import Sites, blocked_order, owners, sites_of
 from d2oc.transport.sites import Demand, checked_sites, demand_of
 
-__all__ = ["Partition", "SummedDensity", "semi_discrete", "summed"]
+__all__ = ["Partition", "SummedDensity", "cell_outlines", "semi_discrete", "summed"]
 
 Status = Literal["converged", "out of steps", "stalled", "no capacity"]
 STATUSES: dict[int, Status] = {
@@ -197,6 +197,38 @@ def semi_discrete(
         return _nothing_served(len(points), whole)
     solution = solve(ground, demand, start, tolerance, most_steps)
     return _partition(ground, points, demand, solution, whole)
+
+
+def cell_outlines(sites: ArrayLike, potentials: Floats, low: ArrayLike, high: ArrayLike) -> tuple[Floats, ...]:
+    """Cells of known potentials inside a rectangle.
+
+    Parameters
+    ----------
+    sites : array_like, shape (L, 2)
+        No two in one place, local ENU. [m]
+    potentials : ndarray, shape (L,)
+        As `Partition.potentials` where all is served; minus infinity for a site without a cell. [m^2]
+    low, high : array_like, shape (2,)
+        Corners of the rectangle. [m]
+
+    Returns
+    -------
+    cells : tuple of ndarray, shape (v, 2)
+        Corners of each site's cell, anticlockwise, (0, 2) if it has none. [m]
+    """
+    centre, half = np.add(high, low) / 2.0, np.subtract(high, low) / 2.0
+    cells = [np.empty((0, 2))] * len(potentials)
+    live = np.flatnonzero(np.isfinite(potentials))
+    if len(live) == 0:
+        return tuple(cells)
+    points = np.asarray(sites, dtype=np.float64) - centre
+    live = live[blocked_order(points[live])]
+    offset = 0.5 * (potentials[live] - (points[live] ** 2).sum(axis=1))
+    arranged = sites_of(points[live], float(half[0]), float(half[1]), limited=False)
+    first, outline = corners(arranged, offset, new_workspace(arranged))
+    for k, i in enumerate(live):
+        cells[i] = centre + outline[first[k] : first[k + 1]]
+    return tuple(cells)
 
 
 class Solution(NamedTuple):

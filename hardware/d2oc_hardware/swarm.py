@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from d2oc.ledger import quantum_of
-from d2oc.mission import Prepared, prepare
+from d2oc.mission import Prepared, Watch, prepare
 from d2oc.record import Record, RecordWriter, Tick, remove_record
 from d2oc.runtime.choice import unfit
 from d2oc.scenario import scenario_toml
@@ -92,9 +92,11 @@ class Swarm:
         What is flown.
     say : callable
         Takes sentences for the operator.
+    watch : callable, optional
+        Hears every tick as it is written down; see `d2oc.mission.Watch`.
     """
 
-    def __init__(self, plan: FlightPlan, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: FlightPlan, say: Callable[[str], None], watch: Watch | None = None) -> None:
         require_flyable(plan.scenario, plan.fleet)
         self.plan = plan
         self._say = say
@@ -111,6 +113,8 @@ class Swarm:
         quantum = quantum_of(self._prepared.setup.weights, len(self._prepared.setup.kind))
         self._quantum = quantum
         self._writer: RecordWriter | None = None
+        self._watch = watch
+        self._on_tick: Callable[[Tick], None] = lambda tick: None
 
     # Orders of the operator
 
@@ -162,6 +166,8 @@ class Swarm:
             plan.out, prepared.header, scenario_toml(plan.scenario), prepared.samples.points,
             prepared.samples.weights, runtime="fly",
         )  # fmt: skip
+        if self._watch is not None:
+            self._on_tick = self._watch(prepared.header, prepared.samples.points, prepared.samples.weights)
         self.order("take off")
         with suppress(FlightError):
             await self._wait(lambda drone: drone.waiting or bool(drone.problems), "is not at its start", 300.0)
@@ -336,7 +342,9 @@ class Swarm:
                 return
             if any(drone.last is None and self._tick not in drone.ticks for drone in self._drones):
                 return
-            self._writer.append(self._record_tick())
+            tick = self._record_tick()
+            self._writer.append(tick)
+            self._on_tick(tick)
             self._tick += 1
 
     def _record_tick(self) -> Tick:

@@ -1,13 +1,12 @@
 """Report, replay and live view in a headless Chromium: no errors, no request, true numbers, and hands on the controls.
 
-With D2OC_SCREENSHOTS=FOLDER the pictures taken on the way are kept.
+The pictures taken on the way are kept in `.ci-artefacts` of the checkout.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -20,12 +19,13 @@ import pytest
 
 from d2oc import load_scenario, simulate
 from d2oc_viz.page import replay_page
-from d2oc_viz.replay import make_replay
+from d2oc_viz.replay import PHASES, make_replay
 from d2oc_viz.report import write_report
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")), reason="chromium or chromium-driver is missing"
 )
+ARTEFACTS = Path(__file__).parents[2] / ".ci-artefacts"
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -118,9 +118,8 @@ class Chromium:
 
     def picture(self, name):
         taken = base64.b64decode(self.ask("GET", "/screenshot"))
-        if folder := os.environ.get("D2OC_SCREENSHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            (Path(folder) / f"{name}.png").write_bytes(taken)
+        ARTEFACTS.mkdir(exist_ok=True)
+        (ARTEFACTS / f"{name}.png").write_bytes(taken)
         return taken
 
     def complaints(self):
@@ -309,6 +308,71 @@ def test_a_click_on_a_drone_shows_its_state_with_units(chromium, runs, replay):
         abs=0.06,
     )
     chromium.picture("replay-selected")
+
+
+def opened(chromium, folder, scenario, overrides):
+    """Fly a mission and open its replay; the record."""
+    record = simulate(load_scenario(scenario, overrides=overrides), out=folder / "run")
+    page = folder / "replay.html"
+    page.write_text(replay_page(make_replay(record)), encoding="utf-8")
+    chromium.look()
+    chromium.open(page)
+    chromium.until_true("document.querySelector('.player[data-ready]')")
+    return record
+
+
+def test_doses_grow_to_those_of_the_record_and_a_click_tells_phase_and_tank(chromium, tmp_path):
+    record = opened(chromium, tmp_path, "orchard_patches", {"mission.duration_s": 120.0})
+    drawn = (
+        "const p = document.querySelector('.player').player, l = p.layers[p.part('layer').value]; "
+        "return [p.part('layer').value, l.now.reduce((s, x) => s + x, 0) * p.flight.head.doses.quantum_l_ha]"
+    )
+    assert chromium.run(drawn) == ["laid", 0]
+    chromium.run("document.querySelector('.player .last').click()")
+    layer, shown = chromium.run(drawn)
+    assert (layer, shown) == ("laid", pytest.approx(record.cells["deposit_l_ha"].sum(), rel=2e-3))
+    chromium.run("const p = document.querySelector('.player').player; p.seek(60); p.select(1)")
+    rows = chromium.run(
+        "return [...document.querySelectorAll('.player .state tr')].map(r => [...r.cells].map(c => c.textContent))"
+    )
+    state = {label: (value, unit) for label, value, unit in rows}
+    tick = round(60 / record.header.time_step_s)
+    assert state["phase"][0] == PHASES[int(record.by_tick("phase")[tick, 1, 0])]
+    assert float(state["tank"][0]) == pytest.approx(record.by_tick("liquid_l")[tick, 1, 0], abs=0.06)
+    assert state["tank"][1] == "L"
+    chromium.picture("replay-doses")
+    chromium.run(
+        "const s = document.querySelector('.player .layer'); s.value = 'wanted'; s.dispatchEvent(new Event('change'))"
+    )
+    assert chromium.run(drawn)[1] == pytest.approx(record.cells["target_l_ha"].sum(), rel=2e-3)
+    chromium.picture("replay-wanted")
+    assert chromium.complaints() == []
+
+
+def test_a_density_that_moves_is_drawn_where_it_is(chromium, tmp_path):
+    motion = {"kind": "drift", "velocity_m_s": [1.0, 0.5]}
+    changes = {"density.motion": motion, "mission.duration_s": 20.0, "control.law": "closed-form"}
+    record = opened(chromium, tmp_path, "six_drones", changes)
+    where = "const f = document.querySelector('.player').player.flight; return [f.sampleX[7], f.sampleY[7]]"
+    start = [record.samples["x_m"][7], record.samples["y_m"][7]]
+    assert chromium.run(where) == pytest.approx(start, abs=0.01)
+    chromium.run("document.querySelector('.player').player.seek(9.9)")  # between two ticks
+    assert chromium.run(where) == pytest.approx([start[0] + 9.9, start[1] + 4.95], abs=0.01)
+    chromium.picture("replay-drift")
+    assert chromium.complaints() == []
+
+
+def test_the_cells_of_an_assignment_can_be_shown(chromium, tmp_path):
+    changes = {"assignment.method": "semi-discrete", "mission.duration_s": 20.0, "control.law": "closed-form"}
+    opened(chromium, tmp_path, "six_drones", changes)
+    chromium.run(
+        "document.querySelector('.player').player.seek(8); const c = document.querySelector('.player .cells'); "
+        "c.checked = true; c.dispatchEvent(new Event('change'))"
+    )
+    assert chromium.run("return document.querySelector('.player').player.flight.cells[5].corners.length") == 6
+    assert chromium.run("return document.querySelector('.player .layer').parentElement.offsetParent") is None
+    chromium.picture("replay-cells")
+    assert chromium.complaints() == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (400, 800), (2000, 1200)])

@@ -127,8 +127,9 @@ class Film:
         self.applied = 0
 
     def _draw_ground(self) -> None:
-        """All that stays: axes, boundary, zones, density in grey, colour bar."""
-        maps.draw_weight(self.axes, self.record, self.record.samples["weight"], maps.greys(), top_share=0.35)
+        """All that stays: axes, boundary, zones, the density in grey unless it moves, colour bar."""
+        if self.record.header.motion is None:
+            maps.draw_weight(self.axes, self.record, self.record.samples["weight"], maps.greys(), top_share=0.35)
         maps.frame(self.axes, self.record)
         self.title = self.axes.set_title("", animated=True)
 
@@ -155,7 +156,7 @@ class Film:
         now = slice(self.applied, until)
         np.subtract.at(self.left, self.taken["sample"][now], self.taken["amount"][now])
         self.applied = until
-        left = maps.per_hectare(self.record, np.maximum(self.left, 0.0), self.grid)
+        left = maps.per_hectare(self.record, np.maximum(self.left, 0.0), self.grid, tick)
         self.weight.set_array(np.ma.masked_less_equal(left, maps.NOTHING * self.weight.norm.vmax))
         self.drones.set_offsets(self.position[tick])
         self.trails.set_segments(self._trails(tick))

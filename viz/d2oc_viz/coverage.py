@@ -9,7 +9,7 @@ from d2oc.metrics import summarise
 from d2oc.record import Record
 from d2oc_viz import maps
 from d2oc_viz.drawing import new_figure, save, styled
-from d2oc_viz.figures import remaining_chart, untreated_map
+from d2oc_viz.figures import flown_title, remaining_chart, untreated_map
 
 
 def draw_coverage(record: Record, path: str | Path, *, summary: dict[str, Any] | None = None) -> Path:
@@ -40,7 +40,7 @@ def draw_coverage(record: Record, path: str | Path, *, summary: dict[str, Any] |
         _.set_axis_off()  # room for the colour bar
         maps.draw_weight(flown, record, record.samples["weight"], maps.greys())
         maps.draw_ways(flown, record)
-        flown.set_title("flown: ○ start, ■ end")
+        flown.set_title(flown_title(record))
         maps.frame(flown, record)
         untreated_map(untreated, record)
         remaining_chart(course, record)

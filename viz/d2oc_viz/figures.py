@@ -14,7 +14,8 @@ from d2oc.errors import RecordError
 from d2oc.metrics import CHEAP_PAIRS, planned_work, weight_left, work_done
 from d2oc.record import Record
 from d2oc.transport.wasserstein import Distance, wasserstein2
-from d2oc_viz import course, maps
+from d2oc_viz import cells, course, maps
+from d2oc_viz.doses import has_doses
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, new_figure, save, styled
 
 Floats = NDArray[np.float64]
@@ -49,14 +50,22 @@ class Kind:
 
 
 def draw_flown(record: Record) -> Any:
-    """Reference density and the way of every agent."""
-    figure = new_figure(MAP_WIDTH, maps.map_height(record, MAP_WIDTH - 0.8))
-    axes = figure.subplots()
-    maps.draw_weight(axes, record, record.samples["weight"], maps.greys())
-    maps.draw_ways(axes, record)
-    axes.set_title("flown: ○ start, ■ end")
-    maps.frame(axes, record)
+    """Reference density and the way of every agent; a density that moves where it was at the start and at the end."""
+    ticks = [0] if record.header.motion is None else [0, record.n_ticks - 1]
+    figure = new_figure(len(ticks) * MAP_WIDTH, maps.map_height(record, MAP_WIDTH - 0.8))
+    for axes, tick in zip(figure.subplots(1, len(ticks), squeeze=False)[0], ticks, strict=True):
+        maps.draw_weight(axes, record, record.samples["weight"], maps.greys(), tick=tick)
+        maps.draw_ways(axes, record)
+        axes.set_title(flown_title(record, tick))
+        maps.frame(axes, record)
     return figure
+
+
+def flown_title(record: Record, tick: int = 0) -> str:
+    """What a map of ways says: its marks or, of a density that moves, when it was there."""
+    if record.header.motion is None:
+        return "flown: ○ start, ■ end"
+    return f"flown; density at {tick * record.header.time_step_s:g} s"
 
 
 def draw_untreated(record: Record) -> Any:
@@ -70,7 +79,7 @@ def draw_untreated(record: Record) -> Any:
 def untreated_map(axes: Any, record: Record) -> None:
     """Weight left at the end; says so where nothing is."""
     left = weight_left(record)
-    image = maps.draw_weight(axes, record, left, maps.warm())
+    image = maps.draw_weight(axes, record, left, maps.warm(), tick=record.n_ticks - 1)
     maps.colour_bar(axes, image, "untreated weight [% of the whole per ha]")
     axes.set_title("untreated at the end")
     maps.frame(axes, record)
@@ -315,10 +324,6 @@ def draw_dose(record: Record) -> Any:
     return figure
 
 
-def _has_raster(record: Record) -> bool:
-    return bool(record.header.raster) and bool(record.cells)
-
-
 def _tank_column(record: Record) -> str:
     return next((name for name in ("tank_l", "liquid_l") if name in record.trajectory), "")
 
@@ -342,6 +347,13 @@ def _has_several(record: Record) -> bool:
 FIGURES: dict[str, Kind] = {
     "flown": Kind("Where the team flew, over the reference density (grey).", draw_flown),
     "untreated": Kind("What nobody treated, on the colour scale of the whole density.", draw_untreated),
+    "cells": Kind(
+        "Cells over what was left (grey): how optimal transport divides that by places and capacities of the agents.",
+        cells.draw_cells,
+        cells.divides,
+        "a law that divides the map",
+        wide=True,
+    ),
     "remaining": Kind("Weight that remains to be treated, in truth and as the agents believe.", draw_remaining),
     "w2": Kind(
         "Wasserstein distance of all flown until then from the density; band: the interval that holds it.",
@@ -364,9 +376,7 @@ FIGURES: dict[str, Kind] = {
     ),
     "battery": Kind("Charge of the batteries.", draw_battery, _has_battery, "batteries"),
     "tank": Kind("Liquid in the tanks.", draw_tank, lambda record: bool(_tank_column(record)), "tanks"),
-    "dose": Kind(
-        "Dose asked for, dose deposited, and the difference.", draw_dose, _has_raster, "a dose map", wide=True
-    ),
+    "dose": Kind("Dose asked for, dose deposited, and the difference.", draw_dose, has_doses, "a dose map", wide=True),
 }
 """By name, in the order of a report."""
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from d2oc.record import RecordHeader, Tick
 from d2oc_viz.page import KEYS, header, page, player
-from d2oc_viz.replay import QUANTITIES, ground_quantum, head_of, pack, sample_quantum
+from d2oc_viz.replay import QUANTITIES, ground_quantum, head_of, pack, sample_quantum, sample_ways
 
 Floats = NDArray[np.float64]
 
@@ -180,9 +180,12 @@ class Story:
         }
         told = {quantity.name: quantity for quantity in QUANTITIES}
         columns = [{"name": n, "label": told[n].label, "unit": told[n].unit} for n in self.columns]
+        streams = {name: pack(np.round(value).astype(np.int64)) for name, value in numbers.items()}
+        way_ticks, ways = sample_ways(self.header, self._points, self.header.n_steps + 1)
+        head = {"columns": columns, "ground_quantum_m": ground, "way_ticks": way_ticks}
         return {
-            "head": head_of(self.header) | {"columns": columns, "ground_quantum_m": ground},
-            "streams": {name: _text(pack(np.round(value).astype(np.int64))) for name, value in numbers.items()},
+            "head": head_of(self.header) | head,
+            "streams": {name: _text(packed) for name, packed in (streams | ways).items()},
         }
 
     def take(self, taken: list[tuple[int, NDArray[Any], NDArray[Any], Floats]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from d2oc.metrics import sample_places
 from d2oc.record import Record
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, round_length
 
@@ -19,6 +20,8 @@ SAMPLES_PER_CELL = 3
 """Cells are no smaller than what holds this many samples on average."""
 NOTHING = 1e-3
 """Cells with less than this share of the strongest are shown as empty."""
+BESIDE = 0.5
+"""A map shows a density that moves as far beside the field as this share of its longer side."""
 RASTER_BEYOND = 20_000
 """Ways of more points than this are pixels, also in vector formats."""
 ZONE_COLOUR = "#D55E00"
@@ -46,24 +49,31 @@ def extent(record: Record) -> tuple[Floats, Floats]:
 
 
 def reach(record: Record) -> tuple[Floats, Floats]:
-    """Corners of what holds the field and all places flown to, shape (2,) each. [m]"""
+    """Corners of what holds the field, all places flown to and, not too far away, where a density went. [m]"""
     low, high = extent(record)
-    position = record.by_tick("x_m", "y_m").reshape(-1, 2)
-    return np.minimum(low, np.nanmin(position, axis=0)), np.maximum(high, np.nanmax(position, axis=0))
+    there: list[Floats] = [record.by_tick("x_m", "y_m").reshape(-1, 2)]
+    if record.header.motion is not None:
+        beside = BESIDE * (high - low).max()
+        there.append(np.clip(sample_places(record, record.n_ticks - 1), low - beside, high + beside))
+    lowest, highest = (extreme(np.concatenate(there), axis=0) for extreme in (np.nanmin, np.nanmax))
+    return np.minimum(low, lowest), np.maximum(high, highest)
 
 
 def grid_of(record: Record) -> Grid:
-    """Cells as fine as the samples allow."""
+    """Cells as fine as the samples allow, over the field; of a density that moves, also wherever the team went."""
     low, high = extent(record)
     cells = int(min(CELLS_ACROSS, max(8, math.sqrt(record.header.n_samples / SAMPLES_PER_CELL))))
-    across = np.maximum(1, np.ceil((high - low) / (high - low).max() * cells)).astype(int)
+    side = float((high - low).max()) / cells
+    if record.header.motion is not None:
+        low, high = reach(record)
+    across = np.maximum(1, np.ceil((high - low) / side * (1 - 1e-12))).astype(int)
     return Grid(*(np.linspace(low[i], high[i], across[i] + 1) for i in range(2)))
 
 
-def per_hectare(record: Record, weight: Floats, grid: Grid) -> Floats:
-    """Weight of samples per area, shape (rows, columns). [% of the whole per ha]"""
-    samples = record.samples
-    total, _, _ = np.histogram2d(samples["x_m"], samples["y_m"], bins=(grid.x, grid.y), weights=weight)
+def per_hectare(record: Record, weight: Floats, grid: Grid, tick: int = 0) -> Floats:
+    """Weight of samples per area where they are at a tick, shape (rows, columns). [% of the whole per ha]"""
+    x, y = sample_places(record, tick).T
+    total, _, _ = np.histogram2d(x, y, bins=(grid.x, grid.y), weights=weight)
     return np.asarray(100 * total.T / grid.hectares)
 
 
@@ -73,11 +83,13 @@ def strongest(record: Record, grid: Grid) -> float:
     return max(float(np.quantile(values, 0.995)), 1e-12)
 
 
-def draw_weight(axes: Any, record: Record, weight: Floats, colours: Any, *, top_share: float = 1.0) -> Any:
-    """Draw the weight of the samples as cells; colours end at the strongest density over `top_share`."""
+def draw_weight(
+    axes: Any, record: Record, weight: Floats, colours: Any, *, tick: int = 0, top_share: float = 1.0
+) -> Any:
+    """Draw the weight of the samples, where they are at a tick; colours end at the strongest cell over `top_share`."""
     grid = grid_of(record)
     top = strongest(record, grid)
-    shown = np.ma.masked_less_equal(per_hectare(record, weight, grid), NOTHING * top)
+    shown = np.ma.masked_less_equal(per_hectare(record, weight, grid, tick), NOTHING * top)
     return axes.pcolormesh(grid.x, grid.y, shown, cmap=colours, vmin=0, vmax=top / top_share, rasterized=True, lw=0)
 
 
@@ -126,7 +138,7 @@ def frame(axes: Any, record: Record) -> None:
         (NO_SPRAY_COLOUR, record.header.no_spray_zones_m),
     ):
         for zone in zones:
-            axes.fill(*np.array(zone).T, facecolor=(*_rgb(colour), 0.12), edgecolor=colour, hatch="////", lw=0.9)
+            axes.fill(*np.array(zone).T, facecolor=(*rgb(colour), 0.12), edgecolor=colour, hatch="////", lw=0.9)
     low, high = extent(record)
     margin = 0.03 * (high - low).max()
     first, last = reach(record)
@@ -152,7 +164,8 @@ def _scale_bar(axes: Any, low: Floats, high: Floats) -> None:
     )
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
+def rgb(colour: str) -> tuple[float, float, float]:
+    """Red, green and blue of a colour by name."""
     from matplotlib.colors import to_rgb
 
     return to_rgb(colour)

@@ -86,8 +86,8 @@ def player(run: int | str, title: str) -> str:
 
 KEYS = """<p class="keys soft">Keys: space plays and pauses; ← → a frame (with shift ten); ↑ ↓ speed; Home and End;
 + - 0 zoom; Esc selects no drone. The wheel zooms the map once it was clicked, two fingers do always, a double click
-shows all. Warm colours: what remains to be treated; grey: what was treated; &times;: a goal; dashed: who hears
-whom.</p>"""
+shows all. Warm colours: what remains to be treated, or a dose; grey: what was treated, or is to get a dose; &times;: a
+goal; dashed: who hears whom.</p>"""
 
 
 def replay_data(run: int, replay: Replay) -> str:

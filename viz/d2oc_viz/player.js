@@ -8,6 +8,7 @@
   const TRAIL_POINTS = 20000; // points drawn of all trails together
   const CELLS_ACROSS = 90; // as in maps.py
   const SAMPLES_PER_CELL = 3;
+  const BESIDE = 0.5; // as in maps.py
   const SPEEDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // times real time
   const WHOLE_IN_S = 30; // the speed at first plays the whole mission in about this time
   const REACH_PX = 24; // a click selects a drone that is nearer than this
@@ -81,12 +82,13 @@
       this.taken = { tick: new Growing(Int32Array), sample: new Growing(Int32Array), amount: new Growing(Int32Array) };
       this.links = { pair: new Growing(Int32Array), first: new Growing(Int32Array), last: new Growing(Int32Array) };
       this.openLinks = new Map();
+      this.cells = []; // of an assignment: tick, and the corners of each agent's cell
       for (const column of head.columns) this.columns.set(column.name, new Growing(Float32Array));
     }
 
     /** What holds the field and all places flown to so far: [x0, y0, x1, y1]. */
     get reach() {
-      this.seen = this.seen || { frames: 0, box: boxOf(this.head.boundary_m) };
+      this.seen = this.seen || { frames: 0, box: this.ground };
       const [xs, ys] = [this.columns.get("x_m").array, this.columns.get("y_m").array];
       const box = this.seen.box;
       for (let i = this.seen.frames * this.n; i < this.nFrames * this.n; i++) {
@@ -97,6 +99,34 @@
       }
       this.seen.frames = this.nFrames;
       return box;
+    }
+
+    /** What holds the field and, not too far beside it, all places that samples come to: [x0, y0, x1, y1]. */
+    get ground() {
+      const [x0, y0, x1, y1] = boxOf(this.head.boundary_m);
+      const box = [x0, y0, x1, y1];
+      if (!this.moves) return box;
+      const beside = BESIDE * Math.max(x1 - x0, y1 - y0);
+      for (const x of this.wayX) [box[0], box[2]] = [Math.min(box[0], Math.max(x, x0 - beside)), Math.max(box[2], Math.min(x, x1 + beside))];
+      for (const y of this.wayY) [box[1], box[3]] = [Math.min(box[1], Math.max(y, y0 - beside)), Math.max(box[3], Math.min(y, y1 + beside))];
+      return box;
+    }
+
+    /** Whether the density moves. */
+    get moves() { return Boolean(this.head.way_ticks && this.head.way_ticks.length); }
+
+    /** Bring the samples to where they are at a tick, which may lie between two. */
+    carry(tick) {
+      const ticks = this.head.way_ticks;
+      let k = 0;
+      while (k < ticks.length - 2 && ticks[k + 1] <= tick) k += 1;
+      const next = Math.min(k + 1, ticks.length - 1);
+      const part = next > k ? Math.min(1, Math.max(0, (tick - ticks[k]) / (ticks[next] - ticks[k]))) : 0;
+      for (let i = 0; i < this.sampleX.length; i++) {
+        const at = i * ticks.length;
+        this.sampleX[i] = this.wayX[at + k] + part * (this.wayX[at + next] - this.wayX[at + k]);
+        this.sampleY[i] = this.wayY[at + k] + part * (this.wayY[at + next] - this.wayY[at + k]);
+      }
     }
 
     get nFrames() { return this.tick.length; }
@@ -170,6 +200,13 @@
     flight.taken.tick = whole((await stream("taken_frame")).map((frame) => ticks[frame]));
     flight.taken.sample = whole(await stream("taken_sample"));
     flight.taken.amount = whole(await stream("taken_amount"));
+    if (head.doses) {
+      flight.wanted = await stream("wanted");
+      flight.laid = {
+        tick: (await stream("laid_frame")).map((frame) => ticks[frame]), cell: await stream("laid_cell"), amount: await stream("laid_amount"),
+      };
+    }
+    if (head.cell_ticks && head.cell_ticks.length) await readCells(flight, stream);
     if (head.links.n) {
       const first = await stream("link_first");
       flight.links.pair = whole(await stream("link_pair"));
@@ -184,6 +221,24 @@
     flight.sampleX = Float32Array.from(await stream("sample_x"), (x) => x * ground);
     flight.sampleY = Float32Array.from(await stream("sample_y"), (y) => y * ground);
     flight.sampleWeight = await stream("sample_weight");
+    if (!flight.moves) return;
+    flight.wayX = Float32Array.from(await stream("way_x"), (x) => x * ground);
+    flight.wayY = Float32Array.from(await stream("way_y"), (y) => y * ground);
+  }
+
+  async function readCells(flight, stream) {
+    const [counts, xs, ys] = [await stream("cell_corners"), await stream("cell_x"), await stream("cell_y")];
+    const ground = flight.head.ground_quantum_m;
+    let at = 0;
+    flight.cells = flight.head.cell_ticks.map((tick, i) => {
+      const corners = [];
+      for (let r = 0; r < flight.n; r++) {
+        const n = counts[i * flight.n + r];
+        corners.push(Array.from({ length: n }, (_, k) => [xs[at + k] * ground, ys[at + k] * ground]));
+        at += n;
+      }
+      return { tick, corners };
+    });
   }
 
   /** Values of a column, frame by frame, from whole numbers agent by agent. */
@@ -216,69 +271,132 @@
     }
 
     layOut() {
-      [this.x0, this.y0, this.x1, this.y1] = boxOf(this.flight.head.boundary_m);
+      const [bx0, by0, bx1, by1] = boxOf(this.flight.head.boundary_m);
+      [this.x0, this.y0, this.x1, this.y1] = this.flight.ground;
       const n = this.left.length;
       const across = Math.min(CELLS_ACROSS, Math.max(8, Math.sqrt(n / SAMPLES_PER_CELL)));
-      const side = Math.max(this.x1 - this.x0, this.y1 - this.y0) / across;
-      this.columns = Math.max(1, Math.ceil((this.x1 - this.x0) / side));
-      this.rows = Math.max(1, Math.ceil((this.y1 - this.y0) / side));
+      const side = Math.max(bx1 - bx0, by1 - by0) / across;
+      this.columns = Math.max(1, Math.ceil((this.x1 - this.x0) / side - 1e-9));
+      this.rows = Math.max(1, Math.ceil((this.y1 - this.y0) / side - 1e-9));
       this.hectares = ((this.x1 - this.x0) / this.columns) * ((this.y1 - this.y0) / this.rows) / 1e4;
-      this.cell = Int32Array.from({ length: n }, (_, i) => this.cellOf(this.flight.sampleX[i], this.flight.sampleY[i]));
+      this.cell = new Int32Array(n);
       this.whole = new Int32Array(this.columns * this.rows);
-      for (let i = 0; i < n; i++) this.whole[this.cell[i]] += this.left[i];
-      this.now = Int32Array.from(this.whole);
+      this.now = new Int32Array(this.columns * this.rows);
+      this.gather();
       const sorted = Int32Array.from(this.whole).sort();
       this.top = Math.max(1, sorted[Math.floor(0.995 * (sorted.length - 1))]);
       const total = this.left.reduce((sum, w) => sum + w, 0) || 1;
-      this.topPerHectare = 100 * this.top / total / this.hectares;
-      this.picture = document.createElement("canvas");
-      this.picture.width = this.columns;
-      this.picture.height = this.rows;
+      this.label = "untreated [% of the whole per ha]";
+      this.most = 100 * this.top / total / this.hectares;
+      this.picture = newPicture(this.columns, this.rows);
     }
 
-    /** Cell of a place; row 0 is the north, as in a picture. */
+    /** Sum up the samples where they are; those beyond the map are left out. */
+    gather() {
+      this.whole.fill(0);
+      this.now.fill(0);
+      for (let i = 0; i < this.left.length; i++) {
+        this.cell[i] = this.cellOf(this.flight.sampleX[i], this.flight.sampleY[i]);
+        if (this.cell[i] < 0) continue;
+        this.whole[this.cell[i]] += this.flight.sampleWeight[i];
+        this.now[this.cell[i]] += Math.max(this.left[i], 0);
+      }
+    }
+
+    /** Cell of a place, -1 beyond the map; row 0 is the north, as in a picture. */
     cellOf(x, y) {
+      const slack = 1e-3 * (this.x1 - this.x0);
+      if (x < this.x0 - slack || x > this.x1 + slack || y < this.y0 - slack || y > this.y1 + slack) return -1;
       const column = Math.min(this.columns - 1, Math.max(0, Math.floor((x - this.x0) / (this.x1 - this.x0) * this.columns)));
       const row = Math.min(this.rows - 1, Math.max(0, Math.floor((this.y1 - y) / (this.y1 - this.y0) * this.rows)));
       return row * this.columns + column;
     }
 
-    moveTo(tick) {
+    /** Go to a tick; samples that move go on to the moment between it and the next. */
+    moveTo(tick, moment = tick) {
       const taken = this.flight.taken;
       const { array: when, length } = taken.tick;
       while (this.applied < length && when[this.applied] <= tick) this.change(this.applied++, -1);
       while (this.applied > 0 && when[this.applied - 1] > tick) this.change(--this.applied, 1);
+      if (this.flight.moves && moment !== this.moment) {
+        this.flight.carry(moment);
+        this.gather();
+        this.moment = moment;
+        this.stale = true;
+      }
     }
 
     change(i, sign) {
       const sample = this.flight.taken.sample.array[i];
       const before = Math.max(this.left[sample], 0);
       this.left[sample] += sign * this.flight.taken.amount.array[i];
-      this.now[this.cell[sample]] += Math.max(this.left[sample], 0) - before;
+      if (this.cell[sample] >= 0) this.now[this.cell[sample]] += Math.max(this.left[sample], 0) - before;
       this.stale = true;
     }
 
     /** The cells as a small picture: what is left in warm colours, what was there in grey. */
     paint() {
-      if (!this.stale) return this.picture;
-      const context = this.picture.getContext("2d");
-      const pixels = context.createImageData(this.columns, this.rows);
-      for (let i = 0; i < this.now.length; i++) this.paintCell(pixels.data, i);
-      context.putImageData(pixels, 0, 0);
+      if (this.stale) paintCells(this.picture, (i) => i, (i) => this.now[i] / this.top, (i) => this.whole[i] / this.top);
       this.stale = false;
       return this.picture;
     }
+  }
 
-    paintCell(data, i) {
-      const left = Math.min(1, this.now[i] / this.top);
-      const was = Math.min(1, this.whole[i] / this.top);
+  /** Doses of a spraying mission in the cells of its raster: what came down so far, or what is wanted. */
+  class Doses {
+    constructor(flight, wanted) {
+      const { n_rows: rows, n_columns: columns, cell_m: side, origin_x_m: x0, origin_y_m: y0 } = flight.head.doses;
+      Object.assign(this, { flight, rows, columns, x0, y0, x1: x0 + columns * side, y1: y0 + rows * side });
+      this.onlyWanted = wanted;
+      this.label = wanted ? "dose wanted [L/ha]" : "dose laid [L/ha]";
+      this.most = flight.head.doses.top_l_ha;
+      this.top = this.most / flight.head.doses.quantum_l_ha;
+      this.now = wanted ? flight.wanted : new Int32Array(rows * columns);
+      this.applied = 0;
+      this.stale = true;
+      this.picture = newPicture(columns, rows);
+    }
+
+    moveTo(tick) {
+      const { tick: when, cell, amount } = this.flight.laid;
+      const before = this.applied;
+      if (this.onlyWanted) return;
+      while (this.applied < when.length && when[this.applied] <= tick) this.now[cell[this.applied]] += amount[this.applied++];
+      while (this.applied > 0 && when[this.applied - 1] > tick) this.now[cell[--this.applied]] -= amount[this.applied];
+      this.stale = this.stale || before !== this.applied;
+    }
+
+    /** Doses in warm colours; in grey where something is wanted and nothing lies yet. The raster begins in the south. */
+    paint() {
+      const from = (i) => (this.rows - 1 - Math.floor(i / this.columns)) * this.columns + (i % this.columns);
+      if (this.stale) paintCells(this.picture, from, (i) => this.now[i] / this.top, (i) => this.flight.wanted[i] / this.top);
+      this.stale = false;
+      return this.picture;
+    }
+  }
+
+  function newPicture(columns, rows) {
+    const picture = document.createElement("canvas");
+    picture.width = columns;
+    picture.height = rows;
+    return picture;
+  }
+
+  /** Paint a picture: each pixel by the number of its cell, shares that are shown warm, else shares shown in grey. */
+  function paintCells(picture, cellAt, warm, grey) {
+    const context = picture.getContext("2d");
+    const pixels = context.createImageData(picture.width, picture.height);
+    for (let i = 0; i < picture.width * picture.height; i++) {
+      const cell = cellAt(i);
+      const [left, was] = [Math.min(1, warm(cell)), Math.min(1, grey(cell))];
       if (left > 0.004) {
         const [r, g, b] = heat(left);
-        data.set([r, g, b, 255 * Math.min(1, 0.3 + 2 * left)], 4 * i);
+        pixels.data.set([r, g, b, 255 * Math.min(1, 0.3 + 2 * left)], 4 * i);
       } else if (was > 0.004) {
-        data.set([128, 128, 128, 255 * (0.06 + 0.3 * was)], 4 * i);
+        pixels.data.set([128, 128, 128, 255 * (0.06 + 0.3 * was)], 4 * i);
       }
     }
+    context.putImageData(pixels, 0, 0);
   }
 
   function heat(share) {
@@ -332,11 +450,11 @@
     context.closePath();
   }
 
-  function drawGround(context, view, weights, head) {
+  function drawGround(context, view, layer, head) {
     context.imageSmoothingEnabled = false;
-    const width = view.scale * (weights.x1 - weights.x0);
-    const height = view.scale * (weights.y1 - weights.y0);
-    context.drawImage(weights.paint(), view.x(weights.x0), view.y(weights.y1), width, height);
+    const width = view.scale * (layer.x1 - layer.x0);
+    const height = view.scale * (layer.y1 - layer.y0);
+    context.drawImage(layer.paint(), view.x(layer.x0), view.y(layer.y1), width, height);
     for (const [zones, colour] of [[head.no_fly_zones_m, "#D55E00"], [head.no_spray_zones_m, "#CC79A7"]]) {
       for (const zone of zones) drawZone(context, view, zone, colour);
     }
@@ -359,7 +477,7 @@
 
   function drawScale(context, view) {
     const metres = roundLength(Math.max(60, view.size[0] * 0.18) / view.scale);
-    const [x, y] = [14, view.size[1] - 12];
+    const [x, y] = [14, view.size[1] - 14];
     const end = x + metres * view.scale;
     context.strokeStyle = context.fillStyle = ink("--ink");
     context.lineWidth = 2;
@@ -378,9 +496,9 @@
     return Number((step * decade).toPrecision(1));
   }
 
-  function drawKey(context, view, weights) {
+  function drawKey(context, view, layer) {
     const [width, height] = [120, 8];
-    const [x, y] = [view.size[0] - width - 14, view.size[1] - 20];
+    const [x, y] = [view.size[0] - width - 14, view.size[1] - 27];
     for (let i = 0; i < width; i++) {
       const [r, g, b] = heat(i / width);
       context.fillStyle = `rgba(${r},${g},${b},${Math.min(1, 0.3 + 2 * i / width)})`;
@@ -389,8 +507,8 @@
     context.fillStyle = ink("--ink");
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "right";
-    context.fillText("untreated [% of the whole per ha]", x + width, y - 5);
-    context.fillText(short(weights.topPerHectare), x + width, y + height + 10);
+    context.fillText(layer.label, x + width, y - 5);
+    context.fillText(short(layer.most), x + width, y + height + 10);
     context.textAlign = "left";
     context.fillText("0", x, y + height + 10);
   }
@@ -416,6 +534,8 @@
       this.section = section;
       this.flight = flight;
       this.weights = new Weights(flight);
+      this.layers = { untreated: this.weights };
+      if (flight.wanted) Object.assign(this.layers, { laid: new Doses(flight, false), wanted: new Doses(flight, true) });
       this.view = new View(flight);
       this.now = 0; // seconds since the start
       this.playing = false;
@@ -441,6 +561,9 @@
       const who = this.part("who");
       who.add(new Option("none", -1));
       for (let r = 0; r < this.flight.n; r++) who.add(new Option(`drone ${r}`, r));
+      this.part("layer").parentElement.hidden = !this.flight.wanted;
+      if (this.flight.wanted) this.part("layer").value = "laid";
+      this.part("cells").parentElement.hidden = !this.flight.cells.length;
       this.part("note").textContent = this.leftOut();
       this.fillScrub();
     }
@@ -468,7 +591,7 @@
       this.part("last").addEventListener("click", () => this.seek(this.flight.end));
       this.part("scrub").addEventListener("input", (event) => this.seek(Number(event.target.value)));
       this.part("who").addEventListener("change", (event) => this.select(Number(event.target.value)));
-      for (const name of ["speed", "trail", "radio", "goals"]) this.part(name).addEventListener("change", () => this.draw());
+      for (const name of ["speed", "trail", "radio", "goals", "layer", "cells"]) this.part(name).addEventListener("change", () => this.draw());
       this.section.addEventListener("keydown", (event) => this.key(event));
       this.course.addEventListener("pointerdown", (event) => this.seekOnCourse(event));
       this.course.addEventListener("pointermove", (event) => event.buttons && this.seekOnCourse(event));
@@ -655,22 +778,47 @@
       if (!this.flight.nFrames || !this.size || this.size[0] < 2) return;
       const context = this.ground.getContext("2d");
       this.setMoment();
-      this.weights.moveTo(this.flight.tick.array[this.moment.frame]);
+      const { frame, part } = this.moment;
+      const tick = this.flight.tick.array[frame];
+      const layer = this.layers[this.part("layer").value];
+      layer.moveTo(tick, tick + part * (this.flight.tick.array[Math.min(frame + 1, this.flight.nFrames - 1)] - tick));
       this.view.fit(...this.size);
       context.clearRect(0, 0, ...this.size);
-      drawGround(context, this.view, this.weights, this.flight.head);
+      drawGround(context, this.view, layer, this.flight.head);
+      if (this.part("cells").checked) this.drawCells(context, tick);
       this.drawTrails(context);
       if (this.part("radio").checked) this.drawLinks(context);
       this.drawGoals(context);
       this.drawDrones(context);
       drawScale(context, this.view);
-      drawKey(context, this.view, this.weights);
+      drawKey(context, this.view, layer);
       this.drawCourse();
       this.showNumbers();
       this.drawn += 1;
     }
 
     colour(r) { return this.flight.n <= MANY_AGENTS ? COLOURS[r % COLOURS.length] : COLOURS[0]; }
+
+    /** Cells of the assignment as they were last divided, within the field. */
+    drawCells(context, tick) {
+      const division = this.flight.cells.findLast((cells) => cells.tick <= tick);
+      if (!division) return;
+      context.save();
+      outline(context, this.view, this.flight.head.boundary_m);
+      context.clip();
+      context.strokeStyle = ink("--ink");
+      context.lineWidth = 1;
+      division.corners.forEach((corners, r) => {
+        if (!corners.length) return;
+        outline(context, this.view, corners);
+        context.fillStyle = this.colour(r) + (r === this.selected ? "66" : this.flight.n <= MANY_AGENTS ? "22" : "00");
+        context.fill();
+        context.globalAlpha = 0.6;
+        context.stroke();
+        context.globalAlpha = 1;
+      });
+      context.restore();
+    }
 
     drawTrails(context) {
       const { frame } = this.moment;
@@ -802,7 +950,8 @@
       this.part("scrub").value = this.now;
       this.part("scrub").setAttribute("aria-valuetext", clock(this.now));
       this.part("left").textContent = `${(100 * this.flight.remaining.array[frame]).toFixed(2)} %`;
-      this.part("tick").textContent = `${this.flight.tick.array[frame]} of ${head.n_steps}`;
+      const after = this.flight.tick.array[frame] - head.n_steps; // the way home of vehicles that flew
+      this.part("tick").textContent = after > 0 ? `${head.n_steps} of ${head.n_steps}, + ${after}` : `${head.n_steps + after} of ${head.n_steps}`;
       this.part("contacts").textContent = this.part("radio").checked ? this.contacts : "–";
       this.section.dataset.frame = frame;
       this.showState(frame);

@@ -16,9 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from d2oc.density.moving import Moves, motion_from_mapping
 from d2oc.faults import SENTENCE, Fault
+from d2oc.metrics import sample_places
 from d2oc.record import EVENT_CODES, Record, RecordHeader
 from d2oc_viz import course
+from d2oc_viz.cells import divides, division_at
+from d2oc_viz.doses import has_doses, laid
 from d2oc_viz.drawing import round_length
 
 Floats = NDArray[np.float64]
@@ -34,6 +38,16 @@ MOST_EVENTS = 5_000
 """Events listed at the most."""
 FINENESS = 20_000
 """Steps into which the range of a column is divided at least; lengths on the ground into 10 times as many."""
+DOSE_STEPS = 1_000
+"""Steps into which the range of doses is divided."""
+CELL_MOMENTS = 24
+"""Moments at which the cells of an assignment are shown."""
+MOST_CELL_AGENTS = 150
+"""Larger teams are shown without cells, which take seconds a moment."""
+WAY_MOMENTS = 65
+"""Moments at which the places of samples that move are known at the most; in between they move straight."""
+WAY_ERROR = 1e-3
+"""Fewer moments will do if samples are never farther from where they are than this share of the field's longer side."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,7 @@ QUANTITIES = (
     Quantity("height_m", "height", "m", _taken("height_m")),
     Quantity("speed_m_s", "speed", "m/s", course.speed),
     Quantity("tilt_deg", "tilt", "°", course.tilt),
-    Quantity("treated", "treated so far", "% of the whole", _treated, 100.0),
+    Quantity("treated", "treated so far", "% of all", _treated, 100.0),
     Quantity("believed", "believes to remain", "%", _taken("believed_remaining"), 100.0),
     Quantity("battery_percent", "battery", "%", _taken("battery_percent")),
     Quantity("charge", "battery", "%", _taken("charge"), 100.0),
@@ -137,6 +151,10 @@ def _with_stride(record: Record, stride: int) -> Replay:
     columns, streams = _columns(record, frames)
     links, link_streams = _links(record, frames, stride)
     streams |= link_streams | _samples(record) | _consumption(record, stride)
+    ways, way_streams = sample_ways(record.header, sample_places(record, 0), record.n_ticks)
+    doses, dose_streams = _doses(record, stride)
+    cells, cell_streams = _cells(record)
+    streams |= way_streams | dose_streams | cell_streams
     remaining = np.round(course.truly_remaining(record)[frames] * 1e9).astype(np.int64)
     streams["remaining"] = pack(remaining)
     head = head_of(record.header) | {
@@ -146,6 +164,9 @@ def _with_stride(record: Record, stride: int) -> Replay:
         "n_ticks": record.n_ticks,
         "columns": columns,
         "links": links,
+        "way_ticks": ways,
+        "doses": doses,
+        "cell_ticks": cells,
         "events": _events(record),
         "n_events": len(record.events["tick"]),
         "lost": _lost(record),
@@ -233,25 +254,94 @@ def _rounded(value: Floats, quantum: float) -> Ints:
 
 
 def _consumption(record: Record, stride: int) -> dict[str, bytes]:
-    """What was taken from which sample until which frame; rounded so that the sums of a sample stay true."""
-    table, n = record.consumption, record.header.n_samples
-    frame = -(-table["tick"].astype(np.int64) // stride)
-    order = np.lexsort((frame, table["sample"]))
-    sample, frame = table["sample"][order].astype(np.int64), frame[order]
-    consumed = np.cumsum(table["amount"][order])
-    before = np.concatenate([[0.0], consumed])[np.searchsorted(sample, np.arange(n))] if len(sample) else np.empty(0)
-    whole = _rounded(consumed - before[sample], sample_quantum(record.samples["weight"])) if len(sample) else sample
-    last = np.flatnonzero((np.diff(sample, append=-1) != 0) | (np.diff(frame, append=-1) != 0))
-    sample, frame, whole = sample[last], frame[last], whole[last]
-    amount = np.diff(whole, prepend=0)
-    first = np.flatnonzero(np.diff(sample, prepend=-1))
-    amount[first] = whole[first]
+    """What was taken from which sample until which frame."""
+    table = record.consumption
+    frame, sample, amount = in_steps(
+        -(-table["tick"].astype(np.int64) // stride),
+        table["sample"].astype(np.int64),
+        table["amount"],
+        sample_quantum(record.samples["weight"]),
+    )
+    return {"taken_frame": pack(frame), "taken_sample": pack(sample), "taken_amount": pack(amount)}
+
+
+def in_steps(frame: Ints, item: Ints, amount: Floats, quantum: float) -> tuple[Ints, Ints, Ints]:
+    """Amounts as whole numbers of a quantum, in the order of time, rounded so that the sums of an item stay true."""
+    order = np.lexsort((frame, item))
+    item, frame, total = item[order], frame[order], np.cumsum(amount[order])
+    first = np.flatnonzero(np.diff(item, prepend=-1))
+    before = np.repeat(np.concatenate([[0.0], total])[first], np.diff(first, append=len(item)))
+    whole = _rounded(total - before, quantum)
+    last = np.flatnonzero((np.diff(item, append=-1) != 0) | (np.diff(frame, append=-1) != 0))
+    item, frame, whole = item[last], frame[last], whole[last]
+    change = np.diff(whole, prepend=0)
+    first = np.flatnonzero(np.diff(item, prepend=-1))
+    change[first] = whole[first]
     in_time = np.argsort(frame, kind="stable")
-    kept = in_time[amount[in_time] != 0]
-    return {
-        "taken_frame": pack(frame[kept]),
-        "taken_sample": pack(sample[kept]),
-        "taken_amount": pack(amount[kept]),
+    kept = in_time[change[in_time] != 0]
+    return frame[kept], item[kept], change[kept]
+
+
+def sample_ways(header: RecordHeader, points: Floats, n_ticks: int) -> tuple[list[int], dict[str, bytes]]:
+    """Ticks at which a page knows where samples that move are, and their places, sample by sample; none at rest."""
+    if header.motion is None:
+        return [], {}
+    moves = Moves(motion_from_mapping(header.motion), header.time_step_s)
+    n_moments = min(2, n_ticks)
+    while True:
+        ticks = np.unique(np.linspace(0, n_ticks - 1, n_moments).round().astype(np.int64))
+        ways = np.stack([moves.between(points, 0, int(tick)) for tick in ticks], axis=1)
+        if n_moments >= min(WAY_MOMENTS, n_ticks) or _is_straight(ways, ticks, moves, points, header):
+            break
+        n_moments = min(2 * n_moments - 1, n_ticks)
+    ground = ground_quantum(header)
+    return ticks.tolist(), {f"way_{axis}": pack(_rounded(ways[:, :, i], ground)) for i, axis in enumerate("xy")}
+
+
+def _is_straight(ways: Floats, ticks: Ints, moves: Moves, points: Floats, header: RecordHeader) -> bool:
+    """Whether samples are in the middle between two moments where a straight line has them."""
+    allowed = WAY_ERROR * float(np.ptp(np.array(header.boundary_m), axis=0).max())
+    for k in range(len(ticks) - 1):
+        tick = int(ticks[k] + ticks[k + 1]) // 2
+        part = (tick - ticks[k]) / (ticks[k + 1] - ticks[k])
+        straight = ways[:, k] + part * (ways[:, k + 1] - ways[:, k])
+        if np.abs(straight - moves.between(points, 0, tick)).max() > allowed:
+            return False
+    return True
+
+
+def _doses(record: Record, stride: int) -> tuple[dict[str, Any] | None, dict[str, bytes]]:
+    """Raster of a spraying mission: the dose wanted in each cell, and what came down until which frame."""
+    if not has_doses(record):
+        return None, {}
+    wanted = record.cells["target_l_ha"]
+    top = max(float(wanted.max()), float(np.quantile(record.cells["deposit_l_ha"], 0.995)), 1e-9)
+    quantum = top / DOSE_STEPS
+    tick, cell, dose = laid(record)
+    frame, cell, amount = in_steps(-(-tick // stride), cell, dose, quantum)
+    return {**(record.header.raster or {}), "top_l_ha": top, "quantum_l_ha": quantum}, {
+        "wanted": pack(_rounded(wanted, quantum)),
+        "laid_frame": pack(frame),
+        "laid_cell": pack(cell),
+        "laid_amount": pack(amount),
+    }
+
+
+def _cells(record: Record) -> tuple[list[int], dict[str, bytes]]:
+    """Ticks at which the cells of an assignment are shown; for each and each agent the number of corners, and these."""
+    if not divides(record) or record.header.n_agents > MOST_CELL_AGENTS:
+        return [], {}
+    every = np.unique(np.linspace(0, record.n_ticks - 1, CELL_MOMENTS + 1).astype(int)[:-1]).tolist()
+    found = [division for tick in every if (division := division_at(record, tick)) is not None]
+    corners = [cell for division in found for cell in division.cells]
+    counts = np.zeros((len(found), record.header.n_agents), np.int64)
+    for i, division in enumerate(found):
+        counts[i, division.members] = [len(cell) for cell in division.cells]
+    places = _rounded(np.concatenate([np.empty((0, 2)), *corners]), ground_quantum(record.header))
+    return [division.tick for division in found], {
+        "cell_corners": pack(counts),
+        "cell_x": pack(places[:, 0]),
+        "cell_y": pack(places[:, 1]),
     }
 
 

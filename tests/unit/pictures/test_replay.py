@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from d2oc.density.moving import motion_from_mapping
 from d2oc.metrics import remaining_weight, weight_left
-from d2oc_viz.replay import make_replay, pack, unpack
+from d2oc_viz.doses import laid
+from d2oc_viz.replay import ground_quantum, make_replay, pack, sample_ways, unpack
 
 
 @given(st.lists(st.integers(1 - 2**30, 2**30 - 1)))
@@ -91,3 +95,50 @@ def test_events_and_losses_are_told(record):
 def test_the_smallest_and_the_larger_missions_have_a_replay(make_record, shape):
     replay = make_replay(make_record(**shape))
     assert column(replay, "x_m").shape == (shape.get("n_agents", 3), shape.get("n_steps", 40) + 1)
+
+
+def test_the_doses_of_a_replay_end_at_those_of_the_record(sprayed):
+    replay = make_replay(sprayed)
+    quantum = replay.head["doses"]["quantum_l_ha"]
+    frame, cell, amount = (unpack(replay.streams[f"laid_{name}"]) for name in ("frame", "cell", "amount"))
+    assert (np.diff(frame) >= 0).all()
+    laid = np.bincount(cell, amount, 20) * quantum
+    assert laid == pytest.approx(sprayed.cells["deposit_l_ha"], abs=quantum / 2)
+    assert unpack(replay.streams["wanted"]) * quantum == pytest.approx(sprayed.cells["target_l_ha"], abs=quantum / 2)
+
+
+def test_a_dose_lies_where_the_drones_have_been(sprayed):
+    tick, cell, dose = laid(sprayed)
+    place = sprayed.by_tick("x_m", "y_m")
+    assert dose.sum() == pytest.approx(sprayed.cells["deposit_l_ha"].sum())
+    for k, c in zip(tick, cell, strict=True):
+        centre = np.array([sprayed.cells["x_m"][c], sprayed.cells["y_m"][c]])
+        sprayed_until_then = (place[1 : k + 1] + place[:k]).reshape(-1, 2) / 2
+        sprayed_ever = (place[1:] + place[:-1]).reshape(-1, 2) / 2
+        nearest_ever = np.linalg.norm(sprayed_ever - centre, axis=1).min()
+        assert np.linalg.norm(sprayed_until_then - centre, axis=1).min() <= nearest_ever + 20.0  # a cell is 20 m wide
+
+
+@pytest.mark.parametrize(
+    ("motion", "n_moments"),
+    [
+        ({"kind": "drift", "velocity_m_s": [2.0, 1.0]}, 2),
+        ({"kind": "rotation", "centre_m": [50.0, 40.0], "rate_rad_s": 0.05}, 17),
+    ],
+)
+def test_a_page_knows_where_samples_that_move_are(make_record, motion, n_moments):
+    record = make_record()
+    header = replace(record.header, motion=motion)
+    points = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
+    ticks, streams = sample_ways(header, points, record.n_ticks)
+    assert len(ticks) == n_moments
+    ways = [unpack(streams[f"way_{axis}"]).reshape(len(points), -1) * ground_quantum(header) for axis in "xy"]
+    truth = motion_from_mapping(motion)
+    for tick in range(0, record.n_ticks, 3):
+        seen = np.column_stack([[np.interp(tick, ticks, row) for row in axis] for axis in ways])
+        assert seen == pytest.approx(truth.carried(points, 0.0, tick * header.time_step_s), abs=0.11)
+
+
+def test_samples_at_rest_have_no_ways(record):
+    assert make_replay(record).head["way_ticks"] == []
+    assert make_replay(record).head["doses"] is None
