@@ -6,16 +6,19 @@ When the orders end because the ground station's program has died, the drone goe
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import pickle
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from d2oc.agent import Agent, Observation
+from d2oc.agent import Agent, AgentSetup, Observation
 from d2oc.errors import D2ocError
 from d2oc.ledger import quantum_of
 from d2oc.mission import Prepared, prepare
@@ -36,15 +39,29 @@ from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.pilot import Phase, Pilot, Task
 from d2oc_hardware.preflight import check_drone
 
+LONGEST_LINE = 1 << 27
+"""Of an order: the first one brings an agent's plan. [byte]"""
+WARM_UP_TICKS = 40
+"""Enough for an agent to be astray, and to miss another one."""
 
-def agent_of(scenario: Scenario, prepared: Prepared, number: int) -> Agent:
-    """The agent that flies as this number in the simulation, too."""
-    ground = ground_of_team(prepared.setup)
-    setups = agent_setups(
-        prepared.setup, ground, scenario.mission.time_step_s, scenario.radio.message_limit_bytes,
-        give_way=scenario.mission.give_way,
-    )  # fmt: skip
-    return Agent(setups[number], ground)
+
+def agents_of(scenario: Scenario, prepared: Prepared) -> list[AgentSetup]:
+    """What the agents know before take-off: those that fly under these numbers in the simulation, too."""
+    mission, ground = scenario.mission, ground_of_team(prepared.setup)
+    limit = scenario.radio.message_limit_bytes
+    return agent_setups(prepared.setup, ground, mission.time_step_s, limit, give_way=mission.give_way)
+
+
+def as_text(setup: AgentSetup) -> str:
+    """For the order with which the process of a drone begins."""
+    return base64.b64encode(pickle.dumps(setup)).decode()
+
+
+def from_text(text: str) -> AgentSetup:
+    """What `as_text` gave; only for text from the program that started this process."""
+    setup = pickle.loads(base64.b64decode(text))
+    assert isinstance(setup, AgentSetup)
+    return setup
 
 
 def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]]:
@@ -59,17 +76,21 @@ def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], N
     return limited
 
 
-def warm_up(scenario: Scenario, prepared: Prepared) -> None:
-    """Let two agents talk for a few steps on the ground: in the air nothing may be compiled for the first time."""
-    agents = [agent_of(scenario, prepared, 0), agent_of(scenario, prepared, len(prepared.setup.kind) - 1)]
-    inboxes: list[list[bytes]] = [[], []]
-    for tick in range(6):
-        outcomes = [
-            agent.step(Observation(tick, prepared.setup.initial_states[agent.number]), inbox)
-            for agent, inbox in zip(agents, inboxes, strict=True)
-        ]
-        limits_of(prepared, 0)(tick, prepared.setup.initial_states[0], outcomes[0].command)
-        inboxes = [outcomes[1].outbox, outcomes[0].outbox]
+def warm_up(prepared: Prepared, setup: AgentSetup) -> None:
+    """Let the agent and a copy of it talk, be blown off its way and left alone, on the ground.
+
+    In the air nothing may be compiled or loaded for the first time, also not what an agent needs to plan anew.
+    """
+    ground = ground_of_team(prepared.setup)
+    mate_number = (setup.number + 1) % len(prepared.setup.kind)
+    agent, mate = Agent(setup, ground), Agent(replace(setup, number=mate_number), ground)
+    state = prepared.setup.initial_states[setup.number].copy()
+    inbox: list[bytes] = []
+    for tick in range(min(WARM_UP_TICKS, setup.n_steps)):
+        outcome = agent.step(Observation(tick, state), inbox)
+        limits_of(prepared, setup.number)(tick, state, outcome.command)
+        inbox = mate.step(Observation(tick, state), outcome.outbox).outbox if tick < 4 else []
+        state[list(setup.position_states)] += 0.2
 
 
 def task_of(scenario: Scenario, prepared: Prepared, fleet: Fleet, number: int) -> Task:
@@ -89,6 +110,7 @@ def task_of(scenario: Scenario, prepared: Prepared, fleet: Fleet, number: int) -
         state_names=model.state_names,
         comm_range=scenario.radio.comm_range_m,
         band=(limits.lowest, limits.highest),
+        lag=fleet.limits.lag_s,
         negligible=int(NEGLIGIBLE_WEIGHT / quantum_of(setup.weights, len(setup.kind))),
     )
 
@@ -125,14 +147,15 @@ class DroneProcess:
         fence = fleet.fence(boundary, zones)
         spray_area = Area(boundary, zones)
         guard = Guard(fleet.guard_limits(number), fleet.watch(), Area(fence[0].corners, zones), spray_area)
-        warm_up(scenario, prepared)
+        setup = from_text(order["agent"])
+        warm_up(prepared, setup)
         await controller.connect()
         if order["upload_fence"]:
             await controller.upload_fence(fence)
             await self._clock.sleep(0.5)
         checks = await check_drone(controller, fleet, number, fence)
         self._say({"kind": "checks", "checks": [list(check) for check in checks]})
-        agent = agent_of(scenario, prepared, number)
+        agent = Agent(setup, ground_of_team(prepared.setup))
         task = task_of(scenario, prepared, fleet, number)
         self._pilot = Pilot(task, controller, guard, limits_of(prepared, number), agent, radio, self._clock, self._say)
         self._controller = controller
@@ -207,7 +230,7 @@ class DroneProcess:
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    orders = asyncio.StreamReader(limit=1 << 24)
+    orders = asyncio.StreamReader(limit=LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     first = json.loads(await orders.readline())
     try:

@@ -59,6 +59,8 @@ class LimitsTable(Part):
     """Time constant of its velocity loop, at most. [s]"""
     latency_s: Positive = 0.2
     """Until a command acts, at most. [s]"""
+    lag_s: NotNegative = 0.35
+    """Time constant by which its velocity usually follows a command; accelerations are flown ahead by it. [s]"""
     margin_m: Positive = 1.5
     """To fence and zones; carries the error of the position. [m]"""
     separation_m: Positive = 3.0

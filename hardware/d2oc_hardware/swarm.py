@@ -27,6 +27,7 @@ from d2oc.runtime.choice import unfit
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
 from d2oc_hardware.clock import Clock
+from d2oc_hardware.drone_process import agents_of, as_text
 from d2oc_hardware.fleet import Fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
@@ -192,6 +193,7 @@ class Swarm:
 
     async def _start(self) -> None:
         plan = self.plan
+        agents = await asyncio.to_thread(agents_of, plan.scenario, self._prepared)
         plan.out.mkdir(parents=True, exist_ok=True)
         job = plan.out / "fly.toml"
         job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
@@ -208,6 +210,7 @@ class Swarm:
                 "scenario": str(job),
                 "fleet": plan.fleet.model_dump(mode="json"),
                 "number": number,
+                "agent": as_text(agents[number]),
                 "ports": ports,
                 "speedup": plan.speedup,
                 "epoch": self._clock.epoch,
@@ -423,13 +426,10 @@ def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
     FlightError
         One sentence.
     """
-    only = [
-        ("control.law", scenario.control.law, "closed-form"),
-        ("control.limits", scenario.control.limits, "clamped"),
-        ("assignment.method", scenario.assignment.method, "none"),
-    ]
-    for key, value, needed in [*unfit(scenario), *(line for line in only if line[1] != line[2])]:
-        raise FlightError(f"{scenario.name}: {key} = {value} cannot be flown yet, only {needed}")
+    if scenario.spray is not None:
+        raise FlightError(f"{scenario.name}: spraying missions, with [spray], cannot be flown yet")
+    for key, value, needed in unfit(scenario):
+        raise FlightError(f"{scenario.name}: {key} = {value} cannot be flown, only {needed}")
     models = {scenario.vehicle.model, *(g.vehicle.model for g in scenario.team.groups if g.vehicle is not None)}
     for model in sorted(models - set(MODELS)):
         raise FlightError(f"{scenario.name}: vehicle.model = {model} cannot be flown, only {', '.join(MODELS)}")
