@@ -52,6 +52,7 @@ class Phase(IntEnum):
     MISSION = 3
     RETURNING = 4
     LANDING = 5
+    SERVICE = 6
     LOST = 7
 
 
@@ -110,8 +111,8 @@ class Pilot:
         Sees every command.
     limited : callable
         Step, state and command to what the model of the vehicle allows of it.
-    agent : Agent
-        Decides where to go.
+    agent : Agent or None
+        Decides where to go; None where something else does.
     radio : Radio
         To the other drones.
     clock : Clock
@@ -128,7 +129,7 @@ class Pilot:
         controller: FlightController,
         guard: Guard,
         limited: Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]],
-        agent: Agent,
+        agent: Agent | None,
         radio: Radio,
         clock: Clock,
         report: Callable[[Mapping[str, Any]], None],
@@ -282,14 +283,19 @@ class Pilot:
         if verdict.answer == Answer.RETURN and self.phase != Phase.RETURNING:
             self.phase = Phase.RETURNING
         self._controller.fly(verdict.velocity)
-        if verdict.spray and self.spraying_allowed and self.phase == Phase.MISSION:
-            self._controller.spray(1.0, SPRAY_LEASE)
+        share = self._spray_share(t) if verdict.spray and self.spraying_allowed and self.phase == Phase.MISSION else 0.0
+        if share > 0.0:
+            self._controller.spray(share, SPRAY_LEASE)
             self._sprayed_until, self._allowed_at = now + SPRAY_LEASE, now
         elif t.pump > 0.0 or now < self._sprayed_until:
             self._controller.spray(0.0, 0.0)
             self._sprayed_until = -math.inf
         if self.phase == Phase.RETURNING and self._is_home(t):
             self._hand_over(self._controller.land, Phase.LANDING)
+
+    def _spray_share(self, t: Telemetry) -> float:
+        """At which share of its rate the pump should run; a mission that covers sprays all the time."""
+        return 1.0
 
     def _is_home(self, t: Telemetry) -> bool:
         near = t.position is not None and _flat_distance(t.position, self.task.home) < ARRIVED
@@ -319,7 +325,10 @@ class Pilot:
             return self._toward(place, self.task.home)._replace(up=up)
         if self._paused_at is not None or self._outcome is None:
             return Velocity(0.0, 0.0, up)
-        command = self._outcome.command
+        return self._commanded(now, up, self._outcome.command)
+
+    def _commanded(self, now: float, up: float, command: NDArray[Any]) -> Velocity:
+        """The velocity by which a command of the agent is flown."""
         if self.task.model == "single-integrator":
             return Velocity(float(command[0]), float(command[1]), up)
         # The velocity that the acceleration will have led to in the middle of the time for which this is flown, and
@@ -376,6 +385,7 @@ class Pilot:
 
     async def _step_agent(self) -> None:
         """Step the agent for every period that has passed since the mission began."""
+        assert self._agent is not None
         if self.phase == Phase.TRANSIT:
             self.phase = Phase.MISSION
         while self._begin is not None and self._clock.now() >= self._begin + self._tick * self.task.time_step:

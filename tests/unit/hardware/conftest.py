@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from d2oc.agent import Agent
-from d2oc.mission import prepare
+from d2oc.mission import prepare, prepare_farm
 from d2oc.runtime.agents import ground_of_team
 from d2oc.transport.wasserstein import wasserstein2
 from d2oc_hardware.clock import Clock
-from d2oc_hardware.drone_process import agents_of, limits_of, task_of
+from d2oc_hardware.drone_process import agents_of, limits_of, machine_of, no_spray_zones, task_of
 from d2oc_hardware.fleet import simulated_fleet
 from d2oc_hardware.frames import Place
 from d2oc_hardware.guard import Guard
@@ -26,6 +26,8 @@ from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 from d2oc_hardware.simulated.plant import PointMass
+from d2oc_hardware.spray_pilot import SprayPilot
+from d2oc_hardware.swarm import sprayer_parameters
 
 
 class _NeverWaits(selectors.DefaultSelector):
@@ -84,6 +86,7 @@ class Flown:
     pilots: list[Pilot] = field(default_factory=list)
     summaries: list[dict[str, Any]] = field(default_factory=list)
     w2: float = 0.0
+    cells: dict[str, Any] = field(default_factory=dict)
 
     @property
     def causes(self):
@@ -107,19 +110,25 @@ def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass)
 
 
 async def _fly(scenario, think, pilot_class, plant) -> Flown:
-    prepared, clock = prepare(scenario), LoopClock(1.0, 0.0)
-    setup = prepared.setup
-    starts = zip(setup.kind, setup.initial_states, strict=True)
-    homes = [tuple(map(float, x[list(setup.models[k].position_states)])) for k, x in starts]
-    fleet = simulated_fleet(homes, [14550] * len(homes), min(scenario.vehicle.max_speed_m_s, 8.0), 1.0)
+    clock, farm = LoopClock(1.0, 0.0), None
+    if scenario.spray is None:
+        prepared = prepare(scenario)
+        agents = agents_of(scenario, prepared)
+    else:
+        prepared, farm = prepare_farm(scenario)
+    setup, ground, radios = prepared.setup, ground_of_team(prepared.setup), {}
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     zones = [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_fly_zones]
+    starts = zip(setup.kind, setup.initial_states, strict=True)
+    homes = [tuple(map(float, x[list(setup.models[k].position_states)])) for k, x in starts]
+    speed = min(scenario.vehicle.max_speed_m_s, 8.0)
+    fleet = simulated_fleet(homes, [14550] * len(homes), speed, 1.0, boundary)
     fence = Area(fleet.fence(boundary, zones)[0].corners, zones)
-    ground, agents, radios = ground_of_team(setup), agents_of(scenario, prepared), {}
     flown = Flown()
     for number, home in enumerate(homes):
-        autopilot = Autopilot(plant(), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0})
-        controller = SimulatedController(autopilot, Place(*home, 0.0), clock)
+        own = {} if farm is None else sprayer_parameters(scenario, farm, number)
+        autopilot = Autopilot(plant(), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **own})
+        autopilot.tank = autopilot.parameter["SIM_TANK_L"]
         rows = {}
         flown.reports.append(rows)
 
@@ -127,14 +136,21 @@ async def _fly(scenario, think, pilot_class, plant) -> Flown:
             if report["kind"] == "tick":
                 rows[report["tick"]] = report
 
-        flown.pilots.append(
-            pilot_class(
-                task_of(scenario, prepared, fleet, number), controller,
-                Guard(fleet.guard_limits(number), fleet.watch(), fence, Area(boundary, zones)),
-                limits_of(prepared, number), Agent(agents[number], ground), InMemory(number, clock.now, radios), clock,
-                note, think,
-            )
-        )  # fmt: skip
+        hands = (
+            task_of(scenario, prepared, fleet, number),
+            SimulatedController(autopilot, Place(*home, 0.0), clock),
+            Guard(
+                fleet.guard_limits(number), fleet.watch(), fence, Area(boundary, [*zones, *no_spray_zones(prepared)])
+            ),
+            limits_of(prepared, number),
+        )
+        radio = InMemory(number, clock.now, radios)
+        if farm is None:
+            pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
+        else:
+            machine = machine_of(scenario, prepare_farm(scenario)[1], number)
+            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=True)
+        flown.pilots.append(pilot)
     await _from_start_to_end(flown.pilots, clock)
     flown.summaries = [pilot.summary() for pilot in flown.pilots]
     points = [
@@ -147,6 +163,9 @@ async def _fly(scenario, think, pilot_class, plant) -> Flown:
         np.array([p for p, _ in points]), np.array([a for _, a in points]), prepared.samples.points,
         prepared.samples.weights,
     ).value  # fmt: skip
+    if farm is not None:
+        farm.runtime.ground.deposit[:] = sum(pilot.deposit for pilot in flown.pilots)
+        flown.cells = farm.cells()
     return flown
 
 
