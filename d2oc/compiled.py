@@ -25,11 +25,14 @@ CACHES_KEPT = 4
 
 
 def compiled(function: F) -> F:
-    """Compile `function` to machine code at its first call and keep the result on disk."""
+    """Compile `function` to machine code at its first call and keep the result on disk.
+
+    It lets go of the interpreter's lock: in flight an agent plans in a thread, while another one flies.
+    """
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = _CACHE
     try:
-        return cast(F, numba.njit(cache=bool(_CACHE), error_model="numpy")(function))
+        return cast(F, numba.njit(cache=bool(_CACHE), error_model="numpy", nogil=True)(function))
     finally:
         numba_config.CACHE_DIR = before
 

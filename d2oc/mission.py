@@ -31,7 +31,7 @@ from d2oc.runtime.arrays import TeamSetup, positions
 from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.scenario.schema import Scenario
-from d2oc.spray.build import farm_mission
+from d2oc.spray.build import FarmMission, farm_mission
 from d2oc.spray.farm import FarmRuntime
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.transit import TransitRuntime, transit_plan
@@ -207,6 +207,15 @@ def prepare(scenario: Scenario) -> Prepared:
     return Prepared(field, samples, kinds, setup, record_header(scenario, field, samples, setup))
 
 
+def prepare_farm(scenario: Scenario) -> tuple[Prepared, FarmMission]:
+    """Get a spraying mission, a scenario with `[spray]`, ready to fly."""
+    density, field = build_density(scenario.density, scenario.field)
+    kinds = team_kinds(scenario)
+    farm = farm_mission(scenario, density, field, kinds)
+    header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
+    return Prepared(field, farm.samples, kinds, farm.setup, header), farm
+
+
 def _fly_farm(
     scenario: Scenario,
     folder: Path | None,
@@ -216,9 +225,8 @@ def _fly_farm(
     began: float,
 ) -> Record:
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
-    density, field = build_density(scenario.density, scenario.field)
-    farm = farm_mission(scenario, density, field, team_kinds(scenario))
-    header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
+    prepared, farm = prepare_farm(scenario)
+    header = prepared.header
     if folder is not None and overwrite:
         remove_record(folder)
     writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)

@@ -35,7 +35,7 @@ SpeedupOption = Annotated[
     float, typer.Option(help="Seconds of the flight in one of the wall; simulated only.", min=0.1)
 ]
 NOT_BEGUN = "not begun"
-KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, Ctrl-C all home"
+KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, g served: go on, Ctrl-C all home"
 
 
 @app.command(epilog="Example: d2oc fly six_drones --sim 4 --set control.law=closed-form --speedup 5")
@@ -160,14 +160,15 @@ def _plan(
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
-    from d2oc_hardware.swarm import FlightPlan
+    from d2oc_hardware.swarm import FlightPlan, n_agents_of
 
     if (fleet is None) == (sim is None):
         raise typer.BadParameter("give either --fleet FILE or --sim N")
     if sim is None and (speedup != 1.0 or faults):
         raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
-    changes = [*(changes or ()), *([f"team.n_agents={sim}"] if sim is not None else ())]
-    loaded = load_scenario(scenario, overrides=changes, seed=seed)
+    loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
+    if sim is not None and sim != n_agents_of(loaded):
+        loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
     the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup)
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
@@ -188,17 +189,19 @@ def _fault(text: str) -> tuple[int, str]:
 
 
 def _simulated_fleet(scenario: Scenario, speedup: float) -> Fleet:
-    from d2oc.mission import prepare
+    from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
     from d2oc_hardware.swarm import free_ports
 
-    setup = prepare(scenario).setup
+    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario)[0]
+    setup = prepared.setup
     states = zip(setup.kind, setup.initial_states, strict=True)
     homes = [
         (float(x[m.position_states[0]]), float(x[m.position_states[1]])) for k, x in states for m in [setup.models[k]]
     ]
+    boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup)
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:
@@ -263,6 +266,7 @@ class _Keyboard:
             "r": swarm.resume,
             "h": swarm.return_all,
             "l": swarm.land_all,
+            "g": swarm.serviced,
             "x": lambda: swarm.order("spray", on=False),
         }
         self._settings: Any = None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from d2oc.arrays import Floats, Ints
+from d2oc.arrays import Flags, Floats, Ints
 from d2oc.columns import Columns
 from d2oc.control.d2oc import Team
 from d2oc.control.ways import Ways
@@ -25,7 +25,7 @@ from d2oc.spray.deposit import touched_space
 from d2oc.spray.division import Leg, Route, Worker, divide, ends_of, times_of
 from d2oc.spray.dose import DoseResponse
 from d2oc.spray.logistics import Drone, Stations, load_for
-from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, new_consumed, spray
+from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, flow_at, new_consumed, spray
 from d2oc.spray.passes import Passes, Segment
 from d2oc.spray.plan import Plan, Task, lattice_for, missed_share, plan_by_density, plan_by_strips
 from d2oc.spray.routes import hop_time
@@ -208,8 +208,16 @@ class FarmRuntime:
 
     def step(self, k: int) -> None:
         """Fly step k of the mission."""
-        team, dt = self.team, self._dt
-        self._air.receiver.drift(dt)
+        self.decide(k)
+        before = self.team.state.copy()
+        moving = np.array([d.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN) for d in self.drones])
+        self.world.advance(k, self.team.state, self.team.input, moving)
+        self.settle(k, before, moving)
+
+    def decide(self, k: int) -> None:
+        """What everybody does in step k: phases, inputs and goals."""
+        team = self.team
+        self._air.receiver.drift(self._dt)
         self._entries = []
         self._flow[:] = 0.0
         team.input[:] = 0.0
@@ -219,12 +227,25 @@ class FarmRuntime:
             self._act(drone, k)
         if self._guide is not None:
             self._steer_by_guide(k)
-        moving = np.array([d.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN) for d in self.drones])
-        before = team.state.copy()
-        self.world.advance(k, team.state, team.input, moving)
+
+    def settle(self, k: int, before: Floats, moving: Flags, *, pumps: bool = True) -> None:
+        """Account for step k, which has been flown: liquid, energy, service, news.
+
+        Parameters
+        ----------
+        k : int
+        before : ndarray, shape (L, n)
+            States at its beginning.
+        moving : ndarray of bool, shape (L,)
+            Who moved.
+        pumps : bool
+            Whether the pumps ran where they were to.
+        """
+        team, dt = self.team, self._dt
         team.active[:] = [d.phase == Phase.MISSION for d in self.drones]
         for drone in self.drones:
-            self._spray(drone, before[drone.number])
+            if pumps:
+                self._spray(drone, before[drone.number])
             self._draw(drone)
         self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
         locate_all(team, self.motion)
@@ -232,6 +253,11 @@ class FarmRuntime:
         if any(d.flying or d.phase == Phase.SERVICE for d in self.drones):
             self.makespan = (k + 1) * dt
         self._look_for_news(k)
+
+    @property
+    def time_step(self) -> float:
+        """Control period. [s]"""
+        return self._dt
 
     @property
     def finished(self) -> bool:
@@ -266,6 +292,36 @@ class FarmRuntime:
 
     def close(self) -> None:
         """Nothing runs that would have to be stopped."""
+
+    def only(self, r: int) -> None:
+        """Go on with drone r alone, along the route that it has: the others fly their own in programs of their own.
+
+        Nothing is simulated that a flight brings by itself: gusts, errors of position.
+        """
+        for drone in self.drones:
+            if drone.number != r:
+                drone.phase, drone.route = Phase.LOST, []
+        self._touch_ups = TOUCH_UPS
+        n = len(self.drones)
+        rngs = [np.random.default_rng(0)] * n  # never asked
+        speed, toward = float(np.hypot(*self._air.mean)), math.atan2(self._air.mean[1], self._air.mean[0])
+        self._air = replace(
+            self._air, wind=Wind(speed, toward, None, rngs), gust_sigma=0.0,
+            receiver=SatelliteReceiver(0.0, 0.0, rngs), position_sigma=0.0,
+        )  # fmt: skip
+
+    def wanted_flow(self, r: int, place: Floats, velocity: Floats) -> float:
+        """What the nozzles of drone r should give at a place and a velocity, both of shape (2,). [L/s]"""
+        drone = self.drones[r]
+        leg = drone.leg
+        if drone.phase != Phase.MISSION or not drone.on_pass or leg is None or drone.liquid <= 0.0:
+            return 0.0
+        at, forwards = place + self.task.shift, 1.0 if leg.forwards else -1.0
+        passes = self.plan.passes[leg.segment.lattice]
+        return flow_at(
+            float(at[0]), float(at[1]), float(velocity[0]), float(velocity[1]), leg.segment.line, forwards,
+            passes.flow, passes.lines, self.task.map.grid, self.task.footprint, self._gear, self.ground, self._space,
+        )  # fmt: skip
 
     def lose(self, r: int) -> None:
         """Drone r falls out; the others divide what it leaves."""

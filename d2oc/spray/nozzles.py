@@ -187,6 +187,54 @@ def spray(
 
 
 @compiled
+def flow_at(
+    x: float,
+    y: float,
+    vx: float,
+    vy: float,
+    line: int,
+    forwards: float,
+    flow: Floats,
+    lines: Lattice,
+    grid: Grid,
+    footprint: Footprint,
+    gear: Gear,
+    ground: Ground,
+    space: Touched,
+) -> float:
+    """Flow that `spray` would want of the pump at one moment, by `PLANNED`; changes nothing.
+
+    Parameters
+    ----------
+    x, y : float
+        Where liquid is believed to come down. [m]
+    vx, vy : float
+        Velocity. [m/s]
+    line, forwards, flow, lines, grid, footprint, gear, ground, space
+        As for `spray`.
+
+    Returns
+    -------
+    flow : float
+        [L/s]
+    """
+    speed = math.sqrt(vx * vx + vy * vy)
+    if speed < 0.05 or not _may_spray_from(ground, grid, x, y):
+        return 0.0
+    along = (x - lines.x) * lines.cos + (y - lines.y) * lines.sin
+    ahead = along + forwards * speed * LEAD * gear.lag
+    rate = max(_planned(lines, flow, line, along), _planned(lines, flow, line, ahead))
+    if rate <= 0.0:
+        return 0.0
+    wanted = min(max(rate * L_PER_HA * lines.spacing * speed / (1.0 - gear.evaporated), gear.least), gear.largest)
+    n = touch(grid, footprint, x, y, vx / speed, vy / speed, grid.cell / 2, space)
+    most = room(ground.known, ground.most, lines.spacing, grid, space, n) * speed / grid.cell / (1.0 - gear.evaporated)
+    if wanted <= most:
+        return wanted
+    return most if most >= gear.least else 0.0
+
+
+@compiled
 def _may_spray_from(ground: Ground, grid: Grid, x: float, y: float) -> bool:
     column, row = math.floor((x - grid.x) / grid.cell), math.floor((y - grid.y) / grid.cell)
     if not (0 <= row < grid.rows and 0 <= column < grid.columns):

@@ -6,45 +6,68 @@ When the orders end because the ground station's program has died, the drone goe
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import pickle
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from d2oc.agent import Agent, Observation
+from d2oc.agent import Agent, AgentSetup, Observation
 from d2oc.errors import D2ocError
 from d2oc.ledger import quantum_of
-from d2oc.mission import Prepared, prepare
+from d2oc.mission import Prepared, prepare, prepare_farm
 from d2oc.runtime.agents import agent_setups, ground_of_team
 from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import Scenario
+from d2oc.spray.build import FarmMission
 from d2oc.vehicles.motion import limit_input, motion_arrays
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.fleet import Fleet
 from d2oc_hardware.frames import Place
 from d2oc_hardware.guard import Guard
 from d2oc_hardware.keep_out import Area
+from d2oc_hardware.machine import Machine
 from d2oc_hardware.mavlink.codec import read_key
 from d2oc_hardware.mavlink.controller import MavlinkController
 from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.pilot import Phase, Pilot, Task
 from d2oc_hardware.preflight import check_drone
+from d2oc_hardware.spray_pilot import SprayPilot
+
+LONGEST_LINE = 1 << 27
+"""Of an order: the first one brings an agent's plan. [byte]"""
+WARM_UP_PASSES = 200
+"""Steps in which a machine has begun to spray."""
+WARM_UP_TICKS = 40
+"""Enough for an agent to be astray, and to miss another one."""
 
 
-def agent_of(scenario: Scenario, prepared: Prepared, number: int) -> Agent:
-    """The agent that flies as this number in the simulation, too."""
-    ground = ground_of_team(prepared.setup)
-    setups = agent_setups(
-        prepared.setup, ground, scenario.mission.time_step_s, scenario.radio.message_limit_bytes,
-        give_way=scenario.mission.give_way,
-    )  # fmt: skip
-    return Agent(setups[number], ground)
+def agents_of(scenario: Scenario, prepared: Prepared) -> list[AgentSetup]:
+    """What the agents know before take-off: those that fly under these numbers in the simulation, too."""
+    mission, ground = scenario.mission, ground_of_team(prepared.setup)
+    limit = scenario.radio.message_limit_bytes
+    return agent_setups(prepared.setup, ground, mission.time_step_s, limit, give_way=mission.give_way)
+
+
+def as_text(setup: AgentSetup) -> str:
+    """For the order with which the process of a drone begins."""
+    return base64.b64encode(pickle.dumps(setup)).decode()
+
+
+def from_text(text: str) -> AgentSetup:
+    """What `as_text` gave; only for text from the program that started this process."""
+    setup = pickle.loads(base64.b64decode(text))
+    assert isinstance(setup, AgentSetup)
+    return setup
 
 
 def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]]:
@@ -59,17 +82,42 @@ def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], N
     return limited
 
 
-def warm_up(scenario: Scenario, prepared: Prepared) -> None:
-    """Let two agents talk for a few steps on the ground: in the air nothing may be compiled for the first time."""
-    agents = [agent_of(scenario, prepared, 0), agent_of(scenario, prepared, len(prepared.setup.kind) - 1)]
-    inboxes: list[list[bytes]] = [[], []]
-    for tick in range(6):
-        outcomes = [
-            agent.step(Observation(tick, prepared.setup.initial_states[agent.number]), inbox)
-            for agent, inbox in zip(agents, inboxes, strict=True)
-        ]
-        limits_of(prepared, 0)(tick, prepared.setup.initial_states[0], outcomes[0].command)
-        inboxes = [outcomes[1].outbox, outcomes[0].outbox]
+def warm_up(prepared: Prepared, setup: AgentSetup) -> None:
+    """Let the agent and a copy of it talk, be blown off its way and left alone, on the ground.
+
+    In the air nothing may be compiled or loaded for the first time, also not what an agent needs to plan anew.
+    """
+    ground = ground_of_team(prepared.setup)
+    mate_number = (setup.number + 1) % len(prepared.setup.kind)
+    agent, mate = Agent(setup, ground), Agent(replace(setup, number=mate_number), ground)
+    state = prepared.setup.initial_states[setup.number].copy()
+    inbox: list[bytes] = []
+    for tick in range(min(WARM_UP_TICKS, setup.n_steps)):
+        outcome = agent.step(Observation(tick, state), inbox)
+        limits_of(prepared, setup.number)(tick, state, outcome.command)
+        inbox = mate.step(Observation(tick, state), outcome.outbox).outbox if tick < 4 else []
+        state[list(setup.position_states)] += 0.2
+
+
+def machine_of(scenario: Scenario, farm: FarmMission, number: int) -> Machine:
+    """A machine of a spraying mission that was just planned."""
+    assert scenario.spray is not None
+    return Machine(farm.runtime, number, scenario.spray.largest_flow_l_min / 60.0)
+
+
+def warm_up_machine(scenario: Scenario) -> None:
+    """Fly the beginning of a spraying mission in the simulation: in the air nothing may be compiled."""
+    prepared, farm = prepare_farm(scenario)
+    for k in range(WARM_UP_PASSES):
+        farm.runtime.step(k)
+    for number, state in enumerate(prepared.setup.initial_states):
+        farm.runtime.wanted_flow(number, state[:2], np.ones(2))
+        limits_of(prepared, number)(0, state, np.zeros(2))
+
+
+def no_spray_zones(prepared: Prepared) -> list[list[tuple[float, float]]]:
+    """Where nothing may come down."""
+    return [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_spray_zones]
 
 
 def task_of(scenario: Scenario, prepared: Prepared, fleet: Fleet, number: int) -> Task:
@@ -89,6 +137,7 @@ def task_of(scenario: Scenario, prepared: Prepared, fleet: Fleet, number: int) -
         state_names=model.state_names,
         comm_range=scenario.radio.comm_range_m,
         band=(limits.lowest, limits.highest),
+        lag=fleet.limits.lag_s,
         negligible=int(NEGLIGIBLE_WEIGHT / quantum_of(setup.weights, len(setup.kind))),
     )
 
@@ -108,12 +157,13 @@ class DroneProcess:
         self._clock = Clock(order["speedup"], order["epoch"])
         self._fleet = Fleet.model_validate(order["fleet"])
         self._tasks: list[asyncio.Task[None]] = []
+        self._kept_in = Phase.GROUND
 
     async def run(self, orders: asyncio.StreamReader) -> None:
         """Connect, check, then do what is ordered until the drone is down or the orders end."""
         order, number, fleet = self._order, self._number, self._fleet
         scenario = load_scenario(order["scenario"])
-        prepared = prepare(scenario)
+        prepared, farm = prepare_farm(scenario) if scenario.spray is not None else (prepare(scenario), None)
         key = read_key(fleet.key_file) if fleet.key_file else None
         log = Path(order["log"]) if order["log"] else None
         link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
@@ -123,18 +173,27 @@ class DroneProcess:
         boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
         zones = [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_fly_zones]
         fence = fleet.fence(boundary, zones)
-        spray_area = Area(boundary, zones)
+        spray_area = Area(boundary, [*zones, *no_spray_zones(prepared)])
         guard = Guard(fleet.guard_limits(number), fleet.watch(), Area(fence[0].corners, zones), spray_area)
-        warm_up(scenario, prepared)
+        setup = None if farm is not None else from_text(order["agent"])
+        warm_up_machine(scenario) if setup is None else warm_up(prepared, setup)
         await controller.connect()
         if order["upload_fence"]:
             await controller.upload_fence(fence)
             await self._clock.sleep(0.5)
-        checks = await check_drone(controller, fleet, number, fence)
+        checks = await check_drone(controller, fleet, number, fence, by_rate=farm is not None)
         self._say({"kind": "checks", "checks": [list(check) for check in checks]})
-        agent = agent_of(scenario, prepared, number)
         task = task_of(scenario, prepared, fleet, number)
-        self._pilot = Pilot(task, controller, guard, limits_of(prepared, number), agent, radio, self._clock, self._say)
+        hands = (task, controller, guard, limits_of(prepared, number))
+        self._pilot: Pilot
+        if setup is not None:
+            agent = Agent(setup, ground_of_team(prepared.setup))
+            self._pilot = Pilot(*hands, agent, radio, self._clock, self._say)
+        else:
+            assert farm is not None
+            machine = machine_of(scenario, farm, number)
+            simulated = bool(order["simulated"])
+            self._pilot = SprayPilot(*hands, machine, radio, self._clock, self._say, by_itself=simulated)
         self._controller = controller
         flying = asyncio.ensure_future(self._pilot.run())
         listening = asyncio.ensure_future(self._listen(orders))
@@ -157,11 +216,20 @@ class DroneProcess:
             if self._pilot.is_waiting and not waiting_told:
                 waiting_told = True
                 self._say({"kind": "waiting"})
+            self._keep_deposit()
             if self._pilot.is_down:
                 self._say({"kind": "down", "summary": self._pilot.summary()})
                 return
             if listening.done() and self._pilot.phase == Phase.GROUND:
                 return
+
+    def _keep_deposit(self) -> None:
+        """Write down what a machine has laid, whenever it stands on the ground."""
+        pilot = self._pilot
+        lands = pilot.phase in (Phase.SERVICE, Phase.LANDING) and pilot.phase != self._kept_in
+        if isinstance(pilot, SprayPilot) and (lands or pilot.is_down):
+            np.save(self._order["deposit"], pilot.deposit)
+        self._kept_in = pilot.phase
 
     async def _listen(self, orders: asyncio.StreamReader) -> None:
         while line := await orders.readline():
@@ -186,6 +254,9 @@ class DroneProcess:
             pilot.go_home()
         elif what == "land":
             pilot.land_here()
+        elif what == "serviced":
+            if isinstance(pilot, SprayPilot):
+                pilot.serviced()
         elif what == "spray":
             pilot.spraying_allowed = bool(order["on"])
         elif what == "die":  # a fault on purpose, for tests
@@ -207,7 +278,7 @@ class DroneProcess:
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    orders = asyncio.StreamReader(limit=1 << 24)
+    orders = asyncio.StreamReader(limit=LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     first = json.loads(await orders.readline())
     try:

@@ -59,6 +59,8 @@ class LimitsTable(Part):
     """Time constant of its velocity loop, at most. [s]"""
     latency_s: Positive = 0.2
     """Until a command acts, at most. [s]"""
+    lag_s: NotNegative = 0.35
+    """Time constant by which its velocity usually follows a command; accelerations are flown ahead by it. [s]"""
     margin_m: Positive = 1.5
     """To fence and zones; carries the error of the position. [m]"""
     separation_m: Positive = 3.0
@@ -220,8 +222,14 @@ def _require_apart(path: Path, fleet: Fleet) -> None:
                 )
 
 
-def simulated_fleet(homes: Sequence[Point], ports: Sequence[int], max_speed: float, speedup: float) -> Fleet:
-    """Fleet of simulated vehicles, each in a layer of its own.
+ROOM_M = 8.0
+"""The geofence of a simulated fleet is at least so far from every home. [m]"""
+
+
+def simulated_fleet(
+    homes: Sequence[Point], ports: Sequence[int], max_speed: float, speedup: float, boundary: Sequence[Point] = ()
+) -> Fleet:
+    """Fleet of simulated vehicles, each in a layer of its own, in a geofence around the field and their homes.
 
     Faster than real time, watchdogs wait longer: a machine that is busy for a second is no lost link.
     """
@@ -237,4 +245,7 @@ def simulated_fleet(homes: Sequence[Point], ports: Sequence[int], max_speed: flo
         for i, (home, port) in enumerate(zip(homes, ports, strict=True))
     ]
     datum = DatumTable(latitude_deg=47.397742, longitude_deg=8.545594, altitude_m=488.0)
-    return Fleet(datum=datum, drones=tuple(drones), limits=limits)
+    outside = [home for home in homes if boundary and not Area(boundary).contains(*home)]
+    farthest = max((Area(boundary).distance(*home) for home in outside), default=0.0)
+    buffer = max(12.0, farthest + ROOM_M)
+    return Fleet(datum=datum, drones=tuple(drones), limits=limits, geofence_buffer_m=buffer)

@@ -1,14 +1,16 @@
 """The pilot of one drone: flies one agent's commands through the guard, from take-off to landing.
 
-It asks the guard ten times a second and sends what the guard lets pass; the agent is stepped at its own period. Whoever
-changes the vehicle's mode wins: from then on the pilot is silent, until the operator engages again.
+It asks the guard ten times a second and sends what the guard lets pass; the agent is stepped at its own period, in a
+thread of its own: an agent that plans anew may think for longer than a period, and meanwhile its last command is flown
+for as long as the guard takes it for fresh. Whoever changes the vehicle's mode wins: from then on the pilot is silent,
+until the operator engages again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -29,8 +31,14 @@ SPRAY_LEASE = 0.6
 """[s]"""
 ARRIVED = 0.7
 """[m]"""
+MOST_CARRIED = 0.3
+"""A place is carried on by its velocity for at most so long. [s]"""
 BACKLOG = 300
 """Datagrams that may have come while the process stood still."""
+TOGETHER = 0.01
+"""A command that is due so shortly before the agent's step waits for it. [s]"""
+QUICK = 0.03
+"""An agent is waited for so long before the next command goes out without its word. [s]"""
 LANDING_SPEED = 0.5
 """Over home it must be slower than this before it lands. [m/s]"""
 
@@ -44,6 +52,7 @@ class Phase(IntEnum):
     MISSION = 3
     RETURNING = 4
     LANDING = 5
+    SERVICE = 6
     LOST = 7
 
 
@@ -83,6 +92,8 @@ class Task:
     """[m]"""
     band: tuple[float, float]
     """Heights that it keeps to. [m]"""
+    lag: float
+    """By which the velocity of the vehicle follows its command. [s]"""
     negligible: int
     """A belief with no more left than this is empty. [quanta]"""
 
@@ -100,14 +111,16 @@ class Pilot:
         Sees every command.
     limited : callable
         Step, state and command to what the model of the vehicle allows of it.
-    agent : Agent
-        Decides where to go.
+    agent : Agent or None
+        Decides where to go; None where something else does.
     radio : Radio
         To the other drones.
     clock : Clock
         Of the flight.
     report : callable
         Takes what the ground station should know, as plain data.
+    think : callable, optional
+        Runs the agent's step beside the loop; default: in a thread.
     """
 
     def __init__(
@@ -116,10 +129,11 @@ class Pilot:
         controller: FlightController,
         guard: Guard,
         limited: Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]],
-        agent: Agent,
+        agent: Agent | None,
         radio: Radio,
         clock: Clock,
         report: Callable[[Mapping[str, Any]], None],
+        think: Callable[..., Awaitable[Outcome]] = asyncio.to_thread,
     ) -> None:
         self.task = task
         self.phase = Phase.GROUND
@@ -130,6 +144,8 @@ class Pilot:
         self._radio = radio
         self._clock = clock
         self._report = report
+        self._think = think
+        self._thinking: asyncio.Task[None] | None = None
         self._begin: float | None = None
         self._paused_at: float | None = None
         self._tick = 0
@@ -226,15 +242,17 @@ class Pilot:
         while True:
             if self._clock.now() - self._last_loop > 3.0 * period:
                 await _read_everything()  # this process stood still: what has come meanwhile is not old
+            next_look = min(next_look, self._clock.now())  # one that is early, as its agent was due, counts as well
+            await self._keep_thinking()
             self._look()
             next_look = max(next_look + period, self._clock.now() - period)
-            await self._clock.sleep_until(next_look)
+            step = self._next_step
+            await self._clock.sleep_until(step if step < next_look + TOGETHER else next_look)
 
     def _look(self) -> None:
         now, t = self._clock.now(), self._controller.telemetry
         self._keep_books(now, t)
         if t.position is not None:
-            self._step_agent(now, t)
             self._radio.say_where(
                 t.position_time, Teammate("", Motion(t.position, t.velocity, 0.0), self._guard.last, self._band(t))
             )
@@ -265,14 +283,19 @@ class Pilot:
         if verdict.answer == Answer.RETURN and self.phase != Phase.RETURNING:
             self.phase = Phase.RETURNING
         self._controller.fly(verdict.velocity)
-        if verdict.spray and self.spraying_allowed and self.phase == Phase.MISSION:
-            self._controller.spray(1.0, SPRAY_LEASE)
+        share = self._spray_share(t) if verdict.spray and self.spraying_allowed and self.phase == Phase.MISSION else 0.0
+        if share > 0.0:
+            self._controller.spray(share, SPRAY_LEASE)
             self._sprayed_until, self._allowed_at = now + SPRAY_LEASE, now
         elif t.pump > 0.0 or now < self._sprayed_until:
             self._controller.spray(0.0, 0.0)
             self._sprayed_until = -math.inf
         if self.phase == Phase.RETURNING and self._is_home(t):
             self._hand_over(self._controller.land, Phase.LANDING)
+
+    def _spray_share(self, t: Telemetry) -> float:
+        """At which share of its rate the pump should run; a mission that covers sprays all the time."""
+        return 1.0
 
     def _is_home(self, t: Telemetry) -> bool:
         near = t.position is not None and _flat_distance(t.position, self.task.home) < ARRIVED
@@ -302,11 +325,15 @@ class Pilot:
             return self._toward(place, self.task.home)._replace(up=up)
         if self._paused_at is not None or self._outcome is None:
             return Velocity(0.0, 0.0, up)
-        command = self._outcome.command
+        return self._commanded(now, up, self._outcome.command)
+
+    def _commanded(self, now: float, up: float, command: NDArray[Any]) -> Velocity:
+        """The velocity by which a command of the agent is flown."""
         if self.task.model == "single-integrator":
             return Velocity(float(command[0]), float(command[1]), up)
-        # The velocity that the acceleration has led to, and what the vehicle's own loop lags behind.
-        lead = min(now - self._stepped_at, self.task.time_step) + self._guard.limits.response * 0.6
+        # The velocity that the acceleration will have led to in the middle of the time for which this is flown, and
+        # what the vehicle's own loop lags behind.
+        lead = min(now - self._stepped_at, self.task.time_step) + 0.5 * self._guard.limits.period + self.task.lag
         v = self._velocity_at_step
         return Velocity(v.east + lead * float(command[0]), v.north + lead * float(command[1]), up)
 
@@ -339,43 +366,66 @@ class Pilot:
 
     # The agent
 
-    def _step_agent(self, now: float, t: Telemetry) -> None:
+    @property
+    def _next_step(self) -> float:
+        """When the agent is to act next; never, while it is thinking or has nothing to do. [s]"""
+        thinks = self._thinking is not None and not self._thinking.done()
+        if self._begin is None or self._paused_at is not None or thinks:
+            return math.inf
+        return self._begin + self._tick * self.task.time_step
+
+    async def _keep_thinking(self) -> None:
+        """Let the agent act when it is time, and wait for it a little, so that its command is flown at once."""
+        if self._thinking is not None and self._thinking.done():
+            self._thinking.result()  # an agent that fails ends its pilot
+        if self._clock.now() >= self._next_step and self._controller.telemetry.position is not None:
+            self._thinking = asyncio.ensure_future(self._step_agent())
+        if self._thinking is not None and not self._thinking.done():
+            await asyncio.wait({self._thinking}, timeout=self._clock.wall(QUICK))
+
+    async def _step_agent(self) -> None:
         """Step the agent for every period that has passed since the mission began."""
-        if self._begin is None or self._paused_at is not None:
-            return
-        if self.phase == Phase.TRANSIT and now >= self._begin:
+        assert self._agent is not None
+        if self.phase == Phase.TRANSIT:
             self.phase = Phase.MISSION
-        while now >= self._begin + self._tick * self.task.time_step:
+        while self._begin is not None and self._clock.now() >= self._begin + self._tick * self.task.time_step:
+            now, t = self._clock.now(), self._controller.telemetry
             acts = self.phase == Phase.MISSION
             command = None if self._outcome is None else self._outcome.command
             goal = None if self._outcome is None else self._outcome.report.goal
             acted = self._outcome is not None and self._outcome.report.active and acts
             if acts and t.position is not None:
                 inbox = self._radio.heard(t.position, self.task.comm_range)
-                state = self._state(t)
-                outcome = self._agent.step(Observation(self._tick, state), inbox)
+                state = self._state(now, t)
+                outcome = await self._think(self._agent.step, Observation(self._tick, state), inbox)
                 self._outcome = outcome._replace(command=self._limited(self._tick, state, outcome.command))
                 for message in self._outcome.outbox:
                     self._radio.say(message)
             elif self._outcome is not None:
                 self._outcome = self._agent.stopped()
-            self._log(t, command, goal, acted)
+            self._log(now, t, command, goal, acted)
             self._stepped_at, self._velocity_at_step = now, t.velocity
             self._tick += 1
-            if acts and self._is_done():
+            if self.phase == Phase.MISSION and self._is_done():
                 self.phase = Phase.RETURNING
+            if self._paused_at is not None:
+                return
 
     def _is_done(self) -> bool:
         nothing_left = self._outcome is not None and self._outcome.report.remaining <= self.task.negligible
         return self._tick > self.task.n_steps or nothing_left
 
-    def _state(self, t: Telemetry) -> NDArray[Any]:
-        """State of the agent's model; an acceleration is what the velocity has done since the last step."""
+    def _state(self, now: float, t: Telemetry) -> NDArray[Any]:
+        """State of the agent's model, the place carried on to this moment.
+
+        An acceleration is what the velocity has done since the last step.
+        """
         assert t.position is not None
         v, before, step = t.velocity, self._velocity_at_step, self.task.time_step
+        age = min(max(0.0, now - t.position_time), MOST_CARRIED)
         values = {
-            "x_m": t.position.east,
-            "y_m": t.position.north,
+            "x_m": t.position.east + age * v.east,
+            "y_m": t.position.north + age * v.north,
             "vx_m_s": v.east,
             "vy_m_s": v.north,
             "ax_m_s2": (v.east - before.east) / step,
@@ -383,7 +433,7 @@ class Pilot:
         }
         return np.array([values[name] for name in self.task.state_names])
 
-    def _log(self, t: Telemetry, command: Any, goal: Any, acted: bool) -> None:
+    def _log(self, now: float, t: Telemetry, command: Any, goal: Any, acted: bool) -> None:
         """One row of the flight log: where the step that ends has led."""
         report = None if self._outcome is None else self._outcome.report
         on_mission = self.phase == Phase.MISSION and report is not None
@@ -391,7 +441,7 @@ class Pilot:
             {
                 "kind": "tick",
                 "tick": self._tick,
-                "state": self._state(t).tolist(),
+                "state": self._state(now, t).tolist(),
                 "input": None if command is None else command.tolist(),
                 "goal": None if goal is None or not acted else goal.tolist(),
                 "consumed": report.consumed if on_mission and report else 0.0,
@@ -437,10 +487,11 @@ class Pilot:
 
     async def end(self) -> None:
         """Let nothing run on."""
-        if self._changing is not None:
-            self._changing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._changing
+        for running in (self._changing, self._thinking):
+            if running is not None:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
 
 
 async def _read_everything() -> None:

@@ -34,8 +34,14 @@ class Wanted(NamedTuple):
     why: str
 
 
-def wanted_parameters(fleet: Fleet, number: int) -> list[Wanted]:
-    """Parameters of one drone."""
+def wanted_parameters(fleet: Fleet, number: int, *, by_rate: bool = False) -> list[Wanted]:
+    """Parameters of one drone; `by_rate`: the pump is told its rate, not on and off."""
+    switch = Wanted(
+        "RC9_OPTION", 15, 15, "the sprayer is run by an override of this channel, so that it stops by itself"
+    )
+    repeats = Wanted(
+        "SERVO5_FUNCTION", 59, 59, "the pump repeats channel 9, so that its rate is told and it stops by itself"
+    )
     height = 100.0 * fleet.drones[number].height_m
     return [
         Wanted("FS_GCS_ENABLE", 1, 5, "or nobody notices that this program is gone"),
@@ -46,13 +52,13 @@ def wanted_parameters(fleet: Fleet, number: int) -> list[Wanted]:
         Wanted("FENCE_ACTION", 1, 5, "or a breach is only reported"),
         Wanted("RTL_ALT", height - 50, height + 50, "every drone returns in its own layer"),
         Wanted("BATT_FS_LOW_ACT", 1, 3, "or it flies until it falls"),
-        Wanted("RC9_OPTION", 15, 15, "the sprayer is run by an override of this channel, so that it stops by itself"),
+        repeats if by_rate else switch,
         Wanted("RC_OVERRIDE_TIME", 0.1, 1, "so long the pump runs on when this program dies"),
     ]
 
 
 async def check_drone(
-    controller: FlightController, fleet: Fleet, number: int, fence: Sequence[FencePolygon]
+    controller: FlightController, fleet: Fleet, number: int, fence: Sequence[FencePolygon], *, by_rate: bool = False
 ) -> list[Check]:
     """All checks of one vehicle that is connected.
 
@@ -66,6 +72,8 @@ async def check_drone(
         Which drone of the fleet.
     fence : sequence of FencePolygon
         What it should hold.
+    by_rate : bool
+        The mission tells the pump its rate, not on and off.
     """
     t = controller.telemetry
     health, battery = t.health, t.battery
@@ -90,13 +98,12 @@ async def check_drone(
             "battery", battery is not None and battery >= LEAST_BATTERY, f"{_percent(battery)}, at least 50 % needed"
         ),
     ]
-    checks += await _parameter_checks(controller, fleet, number)
+    checks += await _parameter_checks(controller, wanted_parameters(fleet, number, by_rate=by_rate))
     checks.append(await _fence_check(controller, fence))
     return checks
 
 
-async def _parameter_checks(controller: FlightController, fleet: Fleet, number: int) -> list[Check]:
-    wanted = wanted_parameters(fleet, number)
+async def _parameter_checks(controller: FlightController, wanted: Sequence[Wanted]) -> list[Check]:
     values = await controller.parameters([w.name for w in wanted])
     checks = []
     for w in wanted:

@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 
 from d2oc.ledger import quantum_of
-from d2oc.mission import Prepared, Watch, prepare
+from d2oc.mission import Prepared, Watch, prepare, prepare_farm
 from d2oc.record import Record, RecordWriter, Tick, remove_record
 from d2oc.runtime.choice import unfit
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.schema import Scenario
+from d2oc.spray.build import FarmMission
 from d2oc_hardware.clock import Clock
+from d2oc_hardware.drone_process import agents_of, as_text
 from d2oc_hardware.fleet import Fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
@@ -36,6 +38,8 @@ from d2oc_hardware.simulated.parameters import FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
 """Vehicle models whose commands an autopilot takes as velocities."""
+PLANNED_METHODS = ("d2oc", "prescription", "uniform")
+"""Spraying missions whose passes stand before take-off."""
 RUNGS = ("simulation", "bench", "tethered", "single", "swarm")
 START_TIMEOUT_WALL_S = 120.0
 """Until all drone processes are connected and checked. [s]"""
@@ -43,6 +47,9 @@ ALIVE_INTERVAL = 1.0
 """The drones hear from the ground station so often. [s]"""
 COUNTDOWN = 1.0
 """Between the order to begin and the beginning. [s]"""
+PAD_TOLERANCE_M = 1.0
+SPARE_TANK = 1.1
+"""Simulated tanks hold this times the largest load of the plan: what is counted and what is pumped differ a little."""
 LAND_TIMEOUT = 240.0
 """After the mission's end, until everyone must be down. [s]"""
 
@@ -101,7 +108,13 @@ class Swarm:
         self.plan = plan
         self._say = say
         self._clock = Clock(plan.speedup)
-        self._prepared: Prepared = prepare(plan.scenario)
+        self._farm: FarmMission | None = None
+        self._prepared: Prepared
+        if plan.scenario.spray is None:
+            self._prepared = prepare(plan.scenario)
+        else:
+            self._prepared, self._farm = prepare_farm(plan.scenario)
+            require_pads(plan.scenario, plan.fleet, self._farm)
         self._drones: list[_Drone] = []
         self._tick = 0
         self._began: float | None = None
@@ -138,6 +151,10 @@ class Swarm:
         self._paused = False
         self.order("engage")
         self.order("begin", at=self._clock.now() + COUNTDOWN)
+
+    def serviced(self) -> None:
+        """Machines on the ground are filled, and nobody stands beside them."""
+        self.order("serviced")
 
     def return_all(self) -> None:
         """Everyone goes home."""
@@ -183,9 +200,19 @@ class Swarm:
             remove_record(plan.out)
             return None, self._summary()
         record = self._writer.finish(
-            "interrupted" if self.interrupted else "complete", {"wall_time_s": 0.0, **_NO_TIMES}
+            "interrupted" if self.interrupted else "complete", {"wall_time_s": 0.0, **_NO_TIMES}, self._cells()
         )
         return record, self._summary()
+
+    def _cells(self) -> dict[str, Any] | None:
+        """What lies on the ground after a spraying mission: the sum of what each machine believes to have laid."""
+        if self._farm is None:
+            return None
+        deposit = self._farm.runtime.ground.deposit
+        for number in range(len(self._drones)):
+            with suppress(OSError, ValueError):  # one that was killed before it first landed has left no word
+                deposit += np.load(self.plan.out / f"drone-{number}-deposit.npy")
+        return self._farm.cells()
 
     async def close(self) -> None:
         """End every process that was started here."""
@@ -198,6 +225,7 @@ class Swarm:
 
     async def _start(self) -> None:
         plan = self.plan
+        agents = [] if self._farm else await asyncio.to_thread(agents_of, plan.scenario, self._prepared)
         plan.out.mkdir(parents=True, exist_ok=True)
         job = plan.out / "fly.toml"
         job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
@@ -214,6 +242,9 @@ class Swarm:
                 "scenario": str(job),
                 "fleet": plan.fleet.model_dump(mode="json"),
                 "number": number,
+                "agent": as_text(agents[number]) if agents else "",
+                "simulated": plan.simulated,
+                "deposit": str(plan.out / f"drone-{number}-deposit.npy"),
                 "ports": ports,
                 "speedup": plan.speedup,
                 "epoch": self._clock.epoch,
@@ -237,6 +268,8 @@ class Swarm:
             "RTL_ALT": 100.0 * drone.height_m,
             "MAV_GCS_SYSID": plan.fleet.source_system,
         }
+        if self._farm is not None:
+            parameters.update(sprayer_parameters(plan.scenario, self._farm, number))
         arguments = [
             "sim-vehicle", "--system-id", str(drone.system_id), "--to", to, "--speedup", str(plan.speedup),
             "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
@@ -375,7 +408,7 @@ class Swarm:
             input=np.array([row["input"] or [np.nan] * m for row in rows]),
             goal=np.array([row["goal"] or [np.nan, np.nan] for row in rows]),
             consumed=np.array([row["consumed"] for row in rows]),
-            believed_remaining=np.array([row["remaining"] * self._quantum for row in rows]),
+            believed_remaining=np.array([row["remaining"] for row in rows]) * (1.0 if self._farm else self._quantum),
             active=np.array([row["active"] for row in rows], np.bool_),
             consumption=_consumption(rows),
             messages=_heard(rows),
@@ -385,8 +418,15 @@ class Swarm:
                 "pump": np.array([row["pump"] for row in rows]),
                 "battery_percent": np.array([_or_nan(row["battery"], 100.0) for row in rows]),
                 "tank_l": np.array([_or_nan(row["tank"], 1.0) for row in rows]),
+                **{name: np.array([row["machine"][name] for row in rows]) for name in self._machine_columns},
             },
         )
+
+    @property
+    def _machine_columns(self) -> list[str]:
+        """What the record keeps of machines beside what it keeps of every drone."""
+        own = {} if self._farm is None else self._farm.runtime.telemetry()
+        return [name for name in own if name not in ("phase", "height_m")]
 
     def _truths(self) -> list[dict[str, Any]]:
         """What the simulated vehicles themselves say at the end."""
@@ -431,21 +471,55 @@ def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
     FlightError
         One sentence.
     """
-    only = [
-        ("control.law", scenario.control.law, "closed-form"),
-        ("control.limits", scenario.control.limits, "clamped"),
-        ("assignment.method", scenario.assignment.method, "none"),
-    ]
-    for key, value, needed in [*unfit(scenario), *(line for line in only if line[1] != line[2])]:
-        raise FlightError(f"{scenario.name}: {key} = {value} cannot be flown yet, only {needed}")
+    if scenario.spray is not None and scenario.spray.method not in PLANNED_METHODS:
+        methods = ", ".join(PLANNED_METHODS)
+        raise FlightError(f"{scenario.name}: spray.method = {scenario.spray.method} cannot be flown, only {methods}")
+    for key, value, needed in unfit(scenario):
+        raise FlightError(f"{scenario.name}: {key} = {value} cannot be flown, only {needed}")
     models = {scenario.vehicle.model, *(g.vehicle.model for g in scenario.team.groups if g.vehicle is not None)}
     for model in sorted(models - set(MODELS)):
         raise FlightError(f"{scenario.name}: vehicle.model = {model} cannot be flown, only {', '.join(MODELS)}")
-    n_agents = scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
+    n_agents = n_agents_of(scenario)
     if n_agents != len(fleet.drones):
         raise FlightError(f"{scenario.name}: the team has {n_agents} agents and the fleet {len(fleet.drones)} drones")
     if scenario.mission.time_step_s < 0.1:
         raise FlightError(f"{scenario.name}: mission.time_step_s must be at least 0.1 s to be flown")
+
+
+def n_agents_of(scenario: Scenario) -> int:
+    """Size of the team."""
+    return scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
+
+
+def require_pads(scenario: Scenario, fleet: Fleet, farm: FarmMission) -> None:
+    """Refuse a fleet whose machines do not stand where the plan has them.
+
+    Raises
+    ------
+    FlightError
+        One sentence.
+    """
+    for number, (drone, machine) in enumerate(zip(fleet.drones, farm.runtime.drones, strict=True)):
+        x, y = farm.runtime.stations.pad(machine.station, number)
+        if np.hypot(drone.home_m[0] - x, drone.home_m[1] - y) > PAD_TOLERANCE_M:
+            raise FlightError(
+                f"{scenario.name}: drones[{number}].home_m must be [{x:g}, {y:g}], its place at the station"
+            )
+
+
+def sprayer_parameters(scenario: Scenario, farm: FarmMission, number: int) -> dict[str, float]:
+    """What makes a simulated vehicle the sprayer of the plan."""
+    assert scenario.spray is not None
+    machine = farm.runtime.drones[number]
+    station = farm.runtime.stations.tables[machine.station]
+    return {
+        "SERVO5_FUNCTION": 59,
+        "RC9_OPTION": 0,
+        "SIM_TANK_L": round(SPARE_TANK * machine.tank, 3),
+        "SIM_PUMP_L_MIN": scenario.spray.largest_flow_l_min,
+        "SIM_ENDURANCE": round(machine.endurance, 1),
+        "SIM_SERVICE": round(station.handling_s + max(station.swap_s, 60.0 * machine.tank / station.fill_l_min), 1),
+    }
 
 
 def require_rung(fleet: Fleet, *, simulated: bool) -> None:

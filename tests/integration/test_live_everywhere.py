@@ -56,10 +56,10 @@ def scenario():
 
 @pytest.fixture(scope="module")
 def unseen(scenario):
-    return simulate(scenario, runtime="agents")
+    return simulate(scenario, runtime="inline")
 
 
-@pytest.mark.parametrize("runtime", ["agents", "ray"])
+@pytest.mark.parametrize("runtime", ["inline", "ray"])
 def test_a_page_follows_agents_that_only_exchange_messages(runtime, scenario, unseen):
     if runtime == "ray" and importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed: extra 'ray'")

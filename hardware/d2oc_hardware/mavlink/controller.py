@@ -55,6 +55,8 @@ NEEDED_EKF = 0x1 | 0x2 | 0x4 | 0x10
 """Attitude, horizontal and vertical velocity, horizontal position."""
 PUMP_SERVO = 5
 HIGH, LOW = 2000, 1000
+STEP_OF_PUMP = 50
+"""A change of the pump's rate that is sent at once, not with the next renewal. [us of pulse width]"""
 FENCE_TOLERANCE_M = 0.05
 """A corner may come back this far off: coordinates are whole steps of 1.1 cm."""
 SLOW = 0.25
@@ -89,6 +91,7 @@ class MavlinkController:
         self._task: asyncio.Task[None] | None = None
         self._spray_until = -math.inf
         self._sprays = False
+        self._sprayed = LOW
         self._firmware: int | None = None
         self._problems: list[str] = []
         self.clock_offset: float | None = None
@@ -173,11 +176,12 @@ class MavlinkController:
         if not (math.isfinite(share) and math.isfinite(lease)) or share <= 0.0 or not self._ours_in_flight():
             self._spray_off()
             return
-        begins = not self._sprays
+        wanted = round(LOW + min(share, 1.0) * (HIGH - LOW))
+        begins = not self._sprays or abs(wanted - self._sprayed) > STEP_OF_PUMP
         self._spray_until = self._clock.now() + min(max(lease, 0.0), MOST_LEASE)
-        self._sprays = True
+        self._sprays, self._sprayed = True, wanted
         if begins:
-            self._override(HIGH)
+            self._override(wanted)
 
     async def hold(self) -> None:
         """LOITER."""
@@ -342,7 +346,7 @@ class MavlinkController:
             if self._sprays and now >= self._spray_until:
                 self._spray_off()
             elif self._sprays:
-                self._override(HIGH)
+                self._override(self._sprayed)
             await self._clock.sleep(SPRAY_INTERVAL)
 
     def _override(self, value: int) -> None:

@@ -18,6 +18,8 @@ from d2oc_hardware.simulated.plant import SWITCHED_ON, Plant
 
 STEP = 0.02
 """Of the simulation. [s]"""
+REPEAT_RC9 = 59
+"""SERVOn_FUNCTION of ArduPilot with which an output repeats the ninth RC channel."""
 
 
 class CopterMode(IntEnum):
@@ -57,6 +59,8 @@ class Autopilot:
     battery: float = 1.0
     tank: float = 10.0
     sprayer_on: bool = False
+    pump_share: float | None = None
+    """Rate that the override asks for, 0 to 1; None: the sprayer decides, by the speed."""
     pump: float = 0.0
     """Output, 0 to 1."""
     mission: list[tuple[str, Place]] = field(default_factory=list)
@@ -80,6 +84,7 @@ class Autopilot:
     _touched_at: float = math.inf
     _breached: bool = False
     _override_until: float = -math.inf
+    _standing_since: float = math.inf
     _failed_safe: set[str] = field(default_factory=set)
 
     # What is asked of it; each returns a complaint, or None where it is done
@@ -151,10 +156,16 @@ class Autopilot:
         if self.mode == CopterMode.GUIDED and not self.landed and all(map(math.isfinite, velocity)):
             self._setpoint, self._setpoint_time, self._target, self._climb_to = velocity, self.now, None, None
 
-    def override_sprayer(self, high: bool) -> None:
-        """RC override of the sprayer's channel: on while it is renewed."""
-        if self.parameter["RC9_OPTION"] == 15:
+    def override_sprayer(self, pulse: float) -> None:
+        """RC override of the sprayer's channel, a pulse width in us: good for as long as it is renewed.
+
+        With RC9_OPTION = 15 it is a switch; with SERVO5_FUNCTION = 59 the pump's output repeats the channel.
+        """
+        is_switch, repeats = self.parameter["RC9_OPTION"] == 15, self.parameter["SERVO5_FUNCTION"] == REPEAT_RC9
+        high = pulse > 1800 or (repeats and pulse > 1000)
+        if is_switch or repeats:
             self.sprayer_on = high
+            self.pump_share = min(1.0, (pulse - 1000.0) / 1000.0) if repeats and high else None
             self._override_until = self.now + self.parameter["RC_OVERRIDE_TIME"] if high else -math.inf
 
     @property
@@ -173,7 +184,17 @@ class Autopilot:
             command = self._command() if self.armed else STANDSTILL
             if self.armed:
                 self._move(command)
+            self._be_served()
             self._spray()
+
+    def _be_served(self) -> None:
+        """On the ground, for so long that somebody has filled the tank and changed the battery."""
+        if self.armed:
+            self._standing_since = math.inf
+            return
+        self._standing_since = min(self._standing_since, self.now)
+        if self.parameter["SIM_SERVICE"] and self.now - self._standing_since > self.parameter["SIM_SERVICE"]:
+            self.tank, self.battery = self.parameter["SIM_TANK_L"], 1.0
 
     def _move(self, command: Velocity) -> None:
         if self.landed and command.up <= 0.0:
@@ -330,6 +351,7 @@ class Autopilot:
         speed = self.plant.velocity.horizontal
         if self.sprayer_on and self.parameter["SPRAY_ENABLE"] and 100.0 * speed >= self.parameter["SPRAY_SPEED_MIN"]:
             rate = max(self.parameter["SPRAY_PUMP_RATE"] * speed, self.parameter["SPRAY_PUMP_MIN"]) / 100.0
+            rate = rate if self.pump_share is None else self.pump_share
             self.pump = min(1.0, rate) if self.tank > 0.0 and self.armed else 0.0
         if self.pump > 0.0 and self.mode not in (CopterMode.GUIDED, CopterMode.AUTO):
             self.sprayed_unasked += STEP

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import MOST_LEASE, FencePolygon, FlightError, Health, Mode, Telemetry
 from d2oc_hardware.frames import Place, Velocity
-from d2oc_hardware.simulated.autopilot import Autopilot, CopterMode
+from d2oc_hardware.simulated.autopilot import REPEAT_RC9, Autopilot, CopterMode
 
 MODES = {
     CopterMode.GUIDED: Mode.OURS,
@@ -92,6 +92,7 @@ class SimulatedController:
         a = self._autopilot
         wanted = share > 0.0 and math.isfinite(lease) and a.mode == CopterMode.GUIDED and not a.landed
         a.sprayer_on = wanted
+        a.pump_share = share if wanted and a.parameter["SERVO5_FUNCTION"] == REPEAT_RC9 else None
         self._spray_until = self._clock.now() + min(lease, MOST_LEASE) if wanted else -math.inf
 
     async def hold(self) -> None:

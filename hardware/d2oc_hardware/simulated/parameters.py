@@ -36,6 +36,7 @@ DEFAULTS: dict[str, float] = {
     "SPRAY_PUMP_MIN": 0,
     "SPRAY_SPEED_MIN": 100,  # [cm/s]
     "RC9_OPTION": 0,  # 15: sprayer
+    "SERVO5_FUNCTION": 22,  # output 5: 22 the sprayer's pump, 59 repeats RC channel 9
     "RC_OVERRIDE_TIME": 3,  # [s]
     "SIM_EKF_DELAY": 8,  # [s] until the position estimate is ready; the real one took 41
     "SIM_GPS_DISABLE": 0,
@@ -44,6 +45,7 @@ DEFAULTS: dict[str, float] = {
     "SIM_LINK_CUT": 0,  # neither hears nor speaks
     "SIM_TANK_L": 10,
     "SIM_PUMP_L_MIN": 1.0,  # flow at full rate
+    "SIM_SERVICE": 0,  # [s] on the ground until tank and battery are full again, 0: never
     "SIM_ENDURANCE": 900,  # [s] of a full battery
     "SIM_WIND_SPD": 0,  # [m/s]
 }

@@ -515,7 +515,7 @@ class Protocol:
         if m.get_srcSystem() != int(self.autopilot.parameter["MAV_GCS_SYSID"]):
             return
         if m.chan9_raw not in (0, 65534, 65535):
-            self.autopilot.override_sprayer(m.chan9_raw > 1800)
+            self.autopilot.override_sprayer(m.chan9_raw)
 
 
 def _text_of(value: object) -> str:

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from d2oc.agent import Agent
 from d2oc.mission import prepare
+from d2oc.runtime.agents import ground_of_team
 from d2oc.scenario import load_scenario
 from d2oc_hardware.clock import Clock
-from d2oc_hardware.drone_process import agent_of, limits_of, task_of
+from d2oc_hardware.drone_process import agents_of, limits_of, task_of
 from d2oc_hardware.fleet import simulated_fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
@@ -52,7 +54,7 @@ def pilot_of(**parameters):
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     guard = Guard(fleet.guard_limits(0), fleet.watch(), Area(fleet.fence(boundary, [])[0].corners, []), Area(boundary))
     task = task_of(scenario, prepared, fleet, 0)
-    agent = agent_of(scenario, prepared, 0)
+    agent = Agent(agents_of(scenario, prepared)[0], ground_of_team(prepared.setup))
     pilot = Pilot(task, controller, guard, limits_of(prepared, 0), agent, Alone(), clock, lambda report: None)
     return pilot, controller, clock
 

@@ -1,0 +1,131 @@
+"""One machine of a spraying mission: the runtime that flies it in the simulation, told what its vehicle really does.
+
+Every drone's program finds the same plan before take-off and flies its own part of it; the others' parts are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.phases import Phase
+from d2oc.spray.farm import FarmRuntime
+
+
+class Machine:
+    """A machine in the hands of its pilot.
+
+    Parameters
+    ----------
+    runtime : FarmRuntime
+        The whole mission, just planned.
+    number : int
+        Which machine.
+    largest_flow : float
+        Of its pump. [L/s]
+    """
+
+    def __init__(self, runtime: FarmRuntime, number: int, largest_flow: float) -> None:
+        runtime.only(number)
+        self._runtime = runtime
+        self._drone = runtime.drones[number]
+        self.largest_flow = largest_flow
+        """[L/s]"""
+        self._before: NDArray[Any] | None = None
+        self._moved = False
+        self.entries: tuple[list[int], list[float]] = ([], [])
+        """Samples that were served in the last step, and shares of what is owed."""
+        self.told: Mapping[str, float] = self._telemetry()
+        """What the record keeps of the last step."""
+
+    @property
+    def phase(self) -> Phase:
+        """What it is to do."""
+        return self._drone.phase
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it stands on the ground and nothing is left to do."""
+        return self._runtime.finished
+
+    @property
+    def pad(self) -> tuple[float, float]:
+        """Where it lands. [m]"""
+        x, y = self._runtime.stations.pad(self._drone.station, self._drone.number)
+        return float(x), float(y)
+
+    @property
+    def litres(self) -> float:
+        """What has left its nozzles, as it believes. [L]"""
+        return self._runtime.sprayed
+
+    @property
+    def deposit(self) -> NDArray[Any]:
+        """What it has laid, as it believes, shape (cells,). [L/ha]"""
+        return self._runtime.ground.deposit
+
+    def share(self, place: NDArray[Any], velocity: NDArray[Any]) -> float:
+        """Share of its largest flow that the pump should give now."""
+        return self._runtime.wanted_flow(self._drone.number, place, velocity) / self.largest_flow
+
+    def step(
+        self, k: int, state: NDArray[Any], *, up: bool, landed: bool, served: bool, pumped: bool, charge: float | None
+    ) -> NDArray[Any]:
+        """Account for the step that ends, then decide on the next.
+
+        Parameters
+        ----------
+        k : int
+            Number of the step that begins.
+        state : ndarray, shape (n,)
+            Of its model, as flown.
+        up, landed, served : bool
+            Whether it is at its height; on the ground with its motors off; filled and allowed to take off again.
+        pumped : bool
+            Whether the pump was seen to run in the step that ends.
+        charge : float or None
+            Of the battery, 0 to 1.
+
+        Returns
+        -------
+        input : ndarray, shape (2,)
+            Acceleration for the step that begins. [m/s^2]
+        """
+        drone, team, r = self._drone, self._runtime.team, self._drone.number
+        team.state[r, : len(state)] = state
+        self._runtime.team.position[r] = state[list(self._runtime.motion.position_states[team.kind[r]])]
+        if self._before is not None:
+            moving = np.zeros(len(team.kind), np.bool_)
+            moving[r] = self._moved
+            self._runtime.settle(k - 1, self._before, moving, pumps=pumped)
+            _, samples, amounts = self._runtime.consumption(k - 1)
+            self.entries = samples.tolist(), amounts.tolist()
+            self.told = self._telemetry()
+        if charge is not None:
+            drone.energy = charge * drone.full_energy
+        # What takes as long as it takes: no clock of the plan decides when the machine is up, down or filled.
+        dt = self._runtime.time_step
+        done = {Phase.TAKE_OFF: up, Phase.LANDING: landed, Phase.SERVICE: served}.get(drone.phase)
+        if done is not None:
+            drone.timer = 0.0 if done else 2.0 * dt
+        self._runtime.decide(k)
+        self._before = team.state.copy()
+        self._moved = drone.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN)
+        return np.asarray(team.input[r, :2].copy())
+
+    def _telemetry(self) -> Mapping[str, float]:
+        return {name: float(column[self._drone.number]) for name, column in self._runtime.telemetry().items()}
+
+    @property
+    def goal(self) -> list[float] | None:
+        """Where it flies to. [m]"""
+        goal = self._runtime.team.goal[self._drone.number]
+        return goal.tolist() if np.isfinite(goal).all() else None
+
+    @property
+    def remaining(self) -> float:
+        """Share of all that is owed which it has not served."""
+        return float(self._runtime.believed_remaining[self._drone.number])

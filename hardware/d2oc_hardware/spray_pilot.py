@@ -1,0 +1,230 @@
+"""The pilot of a machine that sprays: sortie after sortie, each taken off, flown and landed through the same guard.
+
+The machine says what is to be done; the pilot does it with the vehicle and tells the machine what has become of it. The
+pump runs only on passes, at the rate that the plan has for the place, and only by lease. On the ground it waits until
+tank and battery are full and somebody has given the word: a person may stand beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.phases import Phase as Doing
+from d2oc_hardware.clock import Clock
+from d2oc_hardware.failsafe import Answer, Situation
+from d2oc_hardware.flight_controller import FlightController, FlightError, Mode, Telemetry
+from d2oc_hardware.frames import Place, Velocity
+from d2oc_hardware.guard import Guard
+from d2oc_hardware.machine import Machine
+from d2oc_hardware.pilot import Phase, Pilot, Radio, Task
+
+FULL = 0.9
+"""A battery with less was not changed."""
+BY_ITSELF = (Doing.TRANSIT, Doing.MISSION, Doing.RETURN)
+"""The machine steers."""
+
+
+class SprayPilot(Pilot):
+    """Flies one machine; for parameters see `Pilot`.
+
+    Parameters
+    ----------
+    machine : Machine
+        Decides what is flown.
+    by_itself : bool
+        A served vehicle takes off again without the operator's word; only where nobody can stand beside it.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        controller: FlightController,
+        guard: Guard,
+        limited: Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]],
+        machine: Machine,
+        radio: Radio,
+        clock: Clock,
+        report: Callable[[Mapping[str, Any]], None],
+        *,
+        by_itself: bool = False,
+    ) -> None:
+        super().__init__(task, controller, guard, limited, None, radio, clock, report)
+        self._machine = machine
+        self._by_itself = by_itself
+        self._ready = False
+        self._ends = False
+        """Whether it flies no more: home, down, and nothing after that."""
+        self._word = True
+        """Whether it may take off when it is served; the word to begin is the first one."""
+        self._pumped = False
+        self._litres = 0.0
+        self._looked_at = clock.now()
+        self._steering: NDArray[Any] | None = None
+
+    # What the operator says
+
+    async def take_off(self) -> None:
+        """Get ready; it takes off when the mission begins."""
+        self._ready = True
+
+    def serviced(self) -> None:
+        """The operator's word that it is served and nobody stands beside it."""
+        self._word = True
+
+    async def engage(self) -> None:
+        """Take it back; it goes on with its sortie if it still flies."""
+        self._guard.release()
+        if self._controller.telemetry.mode != Mode.OURS and not self._controller.telemetry.landed:
+            await self._controller.engage()
+        if self._guard.latched == Answer.FLY and not self._controller.telemetry.landed:
+            self._handed_over = self._ends = False
+            self.phase = Phase.TRANSIT
+
+    def go_home(self) -> None:
+        """Fly home, land and stay."""
+        self._ends = True
+        if self.phase in (Phase.GROUND, Phase.SERVICE):
+            self.phase = Phase.LANDING
+        super().go_home()
+
+    def land_here(self) -> None:
+        """Land where it is, and stay."""
+        self._ends = True
+        super().land_here()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it could take off."""
+        return self._ready and self.phase == Phase.GROUND
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it stands on the ground and will not fly again."""
+        return self._ends and super().is_down
+
+    # The loop
+
+    def _look(self) -> None:
+        super()._look()
+        now, t = self._clock.now(), self._controller.telemetry
+        self._pumped |= t.pump > 0.0
+        self._litres += t.pump * self._machine.largest_flow * (now - self._looked_at)
+        self._looked_at = now
+        self._ends |= self._guard.latched >= Answer.RETURN
+        if t.landed and not t.armed and self.phase == Phase.LANDING and not self._ends:
+            self._handed_over = False
+            self.phase = Phase.SERVICE
+            self._word = self._by_itself
+
+    async def _step_agent(self) -> None:
+        """Let the machine decide for every period that has passed since the mission began."""
+        while self._begin is not None and self._clock.now() >= self._begin + self._tick * self.task.time_step:
+            now, t = self._clock.now(), self._controller.telemetry
+            flown, acted = self._steering, self.phase == Phase.MISSION
+            if not self._ends:
+                self._decide(now, t)
+            self._log_machine(now, t, flown, acted=acted)
+            self._stepped_at, self._velocity_at_step = now, t.velocity
+            self._tick += 1
+
+    def _decide(self, now: float, t: Telemetry) -> None:
+        state = self._state(now, t)
+        down = t.landed and not t.armed
+        filled = t.battery is not None and t.battery >= FULL
+        wanted = self._machine.step(
+            self._tick,
+            state,
+            up=self.phase in (Phase.TRANSIT, Phase.MISSION),
+            landed=down and self.phase == Phase.SERVICE,
+            served=down and self._word and filled,
+            pumped=self._pumped,
+            charge=t.battery,
+        )
+        self._pumped = False
+        self._steering = self._limited(self._tick, state, wanted)
+        doing = self._machine.phase
+        if doing == Doing.TAKE_OFF and self.phase in (Phase.GROUND, Phase.SERVICE):
+            self._rise()
+        elif doing in BY_ITSELF and self.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURNING):
+            self.phase = {Doing.TRANSIT: Phase.TRANSIT, Doing.MISSION: Phase.MISSION}.get(doing, Phase.RETURNING)
+            self.task = replace(self.task, home=Place(*self._machine.pad, 0.0))
+        elif doing == Doing.LANDING and self.phase in (Phase.RETURNING, Phase.TRANSIT):
+            self._hand_over(self._controller.land, Phase.LANDING)
+        if self._machine.is_done and self.phase in (Phase.GROUND, Phase.SERVICE):
+            self._ends, self.phase = True, Phase.LANDING
+
+    def _rise(self) -> None:
+        self.phase = Phase.TAKING_OFF
+        self._changing = asyncio.ensure_future(self._try_to_rise())
+
+    async def _try_to_rise(self) -> None:
+        try:
+            await super().take_off()
+        except FlightError as error:
+            self._ends = True
+            self._report({"kind": "note", "text": str(error)})
+
+    def _wish(self, now: float, place: Place) -> Velocity:
+        if self._ends:
+            return super()._wish(now, place)
+        up = max(-1.0, min(1.0, 0.8 * (self.task.height - place.up)))
+        if self._paused_at is not None or self._steering is None or self._machine.phase not in BY_ITSELF:
+            return Velocity(0.0, 0.0, up)
+        return self._commanded(now, up, self._steering)
+
+    def _situation(self, now: float, t: Telemetry, place: Place) -> Situation:
+        steered = not self._ends and self._paused_at is None
+        situation = super()._situation(now, t, place)
+        return situation._replace(setpoint_age=now - self._stepped_at if steered else 0.0)
+
+    def _spray_share(self, t: Telemetry) -> float:
+        if t.position is None:
+            return 0.0
+        place = np.array([t.position.east, t.position.north])
+        return self._machine.share(place, np.array([t.velocity.east, t.velocity.north]))
+
+    def _log_machine(self, now: float, t: Telemetry, flown: NDArray[Any] | None, *, acted: bool) -> None:
+        samples, amounts = self._machine.entries if not self._ends else ([], [])
+        told = self._machine.told if not self._ends else {**self._machine.told, "spray_l_min": 0.0}
+        self._report(
+            {
+                "kind": "tick",
+                "tick": self._tick,
+                "state": self._state(now, t).tolist(),
+                "input": None if flown is None else flown.tolist(),
+                "goal": None if self._ends else self._machine.goal,
+                "consumed": math.fsum(amounts),
+                "remaining": self._machine.remaining,
+                "active": acted,
+                "samples": samples,
+                "amounts": amounts,
+                "heard": [[], [], []],
+                "phase": int(self.phase),
+                "height": 0.0 if t.position is None else t.position.up,
+                "pump": t.pump,
+                "battery": t.battery,
+                "tank": t.tank,
+                "machine": dict(told),
+            }
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """How the flight ended, for the ground station."""
+        return {
+            **super().summary(),
+            "sorties": int(self._machine.told.get("sorties", 0.0)),
+            "litres_by_plan": round(self._machine.litres, 2),
+            "litres_by_pump": round(self._litres, 2),
+        }
+
+    @property
+    def deposit(self) -> NDArray[Any]:
+        """What it has laid, as it believes, shape (cells,). [L/ha]"""
+        return self._machine.deposit

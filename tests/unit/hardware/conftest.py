@@ -1,0 +1,191 @@
+"""Whole flights in one process and in no time: pilots, guards and simulated autopilots on a clock that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from d2oc.agent import Agent
+from d2oc.mission import prepare, prepare_farm
+from d2oc.runtime.agents import ground_of_team
+from d2oc.transport.wasserstein import wasserstein2
+from d2oc_hardware.clock import Clock
+from d2oc_hardware.drone_process import agents_of, limits_of, machine_of, no_spray_zones, task_of
+from d2oc_hardware.fleet import simulated_fleet
+from d2oc_hardware.frames import Place
+from d2oc_hardware.guard import Guard
+from d2oc_hardware.keep_out import Area
+from d2oc_hardware.neighbours import Neighbours
+from d2oc_hardware.pilot import Pilot
+from d2oc_hardware.simulated.autopilot import Autopilot
+from d2oc_hardware.simulated.controller import SimulatedController
+from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
+from d2oc_hardware.simulated.plant import PointMass
+from d2oc_hardware.spray_pilot import SprayPilot
+from d2oc_hardware.swarm import sprayer_parameters
+
+
+class _NeverWaits(selectors.DefaultSelector):
+    """Instead of waiting it moves the clock of its loop on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout=None):
+        found = super().select(0.0 if timeout else timeout)
+        if not found and timeout:
+            self.now += timeout
+        return found
+
+
+class TimelessLoop(asyncio.SelectorEventLoop):
+    """An event loop in which waiting takes no time, and everything happens in the same order every time."""
+
+    def __init__(self) -> None:
+        self._times = _NeverWaits()
+        super().__init__(self._times)
+
+    def time(self) -> float:
+        return self._times.now
+
+
+class LoopClock(Clock):
+    """Time of the running loop."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class InMemory(Neighbours):
+    """Datagrams that need no socket."""
+
+    def __init__(self, number, now, others: dict[int, InMemory]) -> None:
+        super().__init__(number, dict.fromkeys(range(99), 0), now)
+        self._others = others
+        others[number] = self
+
+    def _send(self, kind, body):
+        from d2oc_hardware.neighbours import HEAD
+
+        for number, other in self._others.items():
+            if number != self._number:
+                other.datagram_received(HEAD.pack(kind, self._number) + body, ("", 0))
+
+
+@dataclass
+class Flown:
+    """What became of a flight."""
+
+    reports: list[dict[int, dict[str, Any]]] = field(default_factory=list)
+    pilots: list[Pilot] = field(default_factory=list)
+    summaries: list[dict[str, Any]] = field(default_factory=list)
+    w2: float = 0.0
+    cells: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def causes(self):
+        return [summary["causes"] for summary in self.summaries]
+
+
+async def at_once(step, *arguments):
+    return step(*arguments)
+
+
+@pytest.fixture(scope="session")
+def fly():
+    """Fly a scenario; see `fly_timeless`."""
+    return fly_timeless
+
+
+def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass) -> Flown:
+    """Fly a scenario with a simulated vehicle for each agent, all in one process."""
+    with asyncio.Runner(loop_factory=TimelessLoop) as runner:
+        return runner.run(_fly(scenario, think, pilot_class, plant))
+
+
+async def _fly(scenario, think, pilot_class, plant) -> Flown:
+    clock, farm = LoopClock(1.0, 0.0), None
+    if scenario.spray is None:
+        prepared = prepare(scenario)
+        agents = agents_of(scenario, prepared)
+    else:
+        prepared, farm = prepare_farm(scenario)
+    setup, ground, radios = prepared.setup, ground_of_team(prepared.setup), {}
+    boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
+    zones = [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_fly_zones]
+    starts = zip(setup.kind, setup.initial_states, strict=True)
+    homes = [tuple(map(float, x[list(setup.models[k].position_states)])) for k, x in starts]
+    speed = min(scenario.vehicle.max_speed_m_s, 8.0)
+    fleet = simulated_fleet(homes, [14550] * len(homes), speed, 1.0, boundary)
+    fence = Area(fleet.fence(boundary, zones)[0].corners, zones)
+    flown = Flown()
+    for number, home in enumerate(homes):
+        own = {} if farm is None else sprayer_parameters(scenario, farm, number)
+        autopilot = Autopilot(plant(), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **own})
+        autopilot.tank = autopilot.parameter["SIM_TANK_L"]
+        rows = {}
+        flown.reports.append(rows)
+
+        def note(report, rows=rows):
+            if report["kind"] == "tick":
+                rows[report["tick"]] = report
+
+        hands = (
+            task_of(scenario, prepared, fleet, number),
+            SimulatedController(autopilot, Place(*home, 0.0), clock),
+            Guard(
+                fleet.guard_limits(number), fleet.watch(), fence, Area(boundary, [*zones, *no_spray_zones(prepared)])
+            ),
+            limits_of(prepared, number),
+        )
+        radio = InMemory(number, clock.now, radios)
+        if farm is None:
+            pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
+        else:
+            machine = machine_of(scenario, prepare_farm(scenario)[1], number)
+            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=True)
+        flown.pilots.append(pilot)
+    await _from_start_to_end(flown.pilots, clock)
+    flown.summaries = [pilot.summary() for pilot in flown.pilots]
+    points = [
+        ([row["state"][i] for i in setup.models[kind].position_states], alpha)
+        for rows, kind, alpha in zip(flown.reports, setup.kind, setup.alpha, strict=True)
+        for row in rows.values()
+        if row["active"]
+    ]
+    flown.w2 = wasserstein2(
+        np.array([p for p, _ in points]), np.array([a for _, a in points]), prepared.samples.points,
+        prepared.samples.weights,
+    ).value  # fmt: skip
+    if farm is not None:
+        farm.runtime.ground.deposit[:] = sum(pilot.deposit for pilot in flown.pilots)
+        flown.cells = farm.cells()
+    return flown
+
+
+async def _from_start_to_end(pilots, clock):
+    running = [asyncio.ensure_future(pilot.run()) for pilot in pilots]
+    await asyncio.gather(*(pilot.take_off() for pilot in pilots))
+
+    async def until(holds):
+        while not all(map(holds, pilots)):
+            for task in running:
+                if task.done():
+                    task.result()
+            for pilot in pilots:
+                pilot.operator_heard = clock.now()
+            await clock.sleep(0.2)
+
+    await until(lambda pilot: pilot.is_waiting)
+    begin = clock.now() + 1.0
+    for pilot in pilots:
+        pilot.begin(begin)
+    await until(lambda pilot: pilot.is_down)
+    for task in running:
+        task.cancel()
