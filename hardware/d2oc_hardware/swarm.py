@@ -236,8 +236,10 @@ class Swarm:
                 sys.executable, "-m", "d2oc_hardware.drone_process",
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24, env=_environment(),
             )  # fmt: skip
-            drone = _Drone(process, vehicle=vehicle)
-            self._drones.append(drone)
+            self._drones.append(_Drone(process, vehicle=vehicle))
+        if plan.simulated:
+            await self._until_switched_on()
+        for number, drone in enumerate(self._drones):
             first = {
                 "scenario": str(job),
                 "fleet": plan.fleet.model_dump(mode="json"),
@@ -251,14 +253,26 @@ class Swarm:
                 "log": str(plan.out / f"drone-{number}.tlog"),
                 "upload_fence": plan.upload_fence or plan.simulated,
             }
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(first).encode() + b"\n")
+            assert drone.process.stdin is not None
+            drone.process.stdin.write(json.dumps(first).encode() + b"\n")
             drone_task = asyncio.ensure_future(self._hear(number, drone))
             drone_task.add_done_callback(lambda task: task.exception())
         self._alive = asyncio.ensure_future(self._stay_alive())
 
+    async def _until_switched_on(self) -> None:
+        """Until every simulated vehicle speaks: on a new machine it compiles longer than a real one is waited for."""
+        reports = [self._report_of(number) for number in range(len(self._drones))]
+        end = asyncio.get_running_loop().time() + START_TIMEOUT_WALL_S
+        while not all(report.exists() for report in reports) and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.05)
+
+    def _report_of(self, number: int) -> Path:
+        """File in which a simulated vehicle writes the truth."""
+        return self.plan.out / f"vehicle-{number}.json"
+
     async def _start_vehicle(self, number: int) -> asyncio.subprocess.Process:
         plan, drone = self.plan, self.plan.fleet.drones[number]
+        self._report_of(number).unlink(missing_ok=True)  # that of an earlier flight
         at = plan.fleet.datum.datum.geodetic(Place(*drone.home_m, 0.0))
         to = drone.link.removeprefix("udp:")
         silence = min(5.0, max(3.0, 1.5 * plan.speedup))
@@ -273,7 +287,7 @@ class Swarm:
         arguments = [
             "sim-vehicle", "--system-id", str(drone.system_id), "--to", to, "--speedup", str(plan.speedup),
             "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
-            "--physics", plan.physics, "--report", str(plan.out / f"vehicle-{number}.json"),
+            "--physics", plan.physics, "--report", str(self._report_of(number)),
         ]  # fmt: skip
         for name, value in parameters.items():
             arguments += ["--param", f"{name}={value}"]
@@ -433,7 +447,7 @@ class Swarm:
         truths = []
         for number in range(len(self._drones)):
             with suppress(OSError, json.JSONDecodeError):
-                truths.append(json.loads((self.plan.out / f"vehicle-{number}.json").read_text(encoding="utf-8")))
+                truths.append(json.loads(self._report_of(number).read_text(encoding="utf-8")))
         return truths
 
     def _summary(self) -> dict[str, Any]:
