@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +29,10 @@ AREA_PER_AGENT_M2 = 1667.0
 SAMPLES_PER_AGENT = 250
 MESSAGE_LIMIT_BYTES = 1400
 TICKS = 40
+TICKS_OF_LARGE_TEAM = 10
+LARGE_TEAM = 1000
+IDLE_S = 2.0
+"""For so long actors are watched doing nothing. [s]"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,12 @@ class SwarmRow:
     """The runtime `arrays`: shared arrays, no messages, median. [ms]"""
     ratio_to_inline: float
     """tick_ms / inline_tick_ms"""
+    overhead_ms: float
+    """What a step takes beyond its work divided evenly among the processors, tick_ms - inline_tick_ms / p. [ms]"""
     actor_mib: float
     """Memory of an actor that it shares with nobody, mean. [MiB]"""
+    idle_percent: float
+    """Processor time of an actor with nothing to do, share of one processor, mean. [%]"""
     bytes_per_message: float
 
     def as_dict(self) -> dict[str, object]:
@@ -73,7 +82,11 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
         Time until an empty local Ray was there. [s]
     rows : list of SwarmRow
     """
-    cases = ((4, 1), (4, 2)) if quick else ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128))
+    cases = (
+        ((4, 1), (4, 2))
+        if quick
+        else ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128), (LARGE_TEAM, LARGE_TEAM // 2))
+    )
     began = time.perf_counter()
     connection = connect(n_actors=max(-(-n // k) for n, k in cases))
     start_s = time.perf_counter() - began
@@ -94,7 +107,7 @@ def _rows(cases: tuple[tuple[int, int], ...]) -> Iterator[SwarmRow]:
         setup = team_setup(n_agents)
         ground = ground_of_team(setup)
         setups = agent_setups(setup, ground, TIME_STEP_S, MESSAGE_LIMIT_BYTES, give_way=True)
-        arrays_ms = _fly(_on_arrays(setup), TICKS)
+        arrays_ms = _fly(_on_arrays(setup), ticks_of(n_agents))
         inline_ms, _ = _flown(setup, ground, LocalHost(setups, ground))
         yield _row(setup, ground, setups, per_actor, inline_ms, arrays_ms)
 
@@ -109,6 +122,7 @@ def _row(
         ready = time.perf_counter() - began
         tick_ms, radio = _flown(setup, ground, host)
         memory = np.mean([own_memory(pid) for pid in pids]) / 2**20
+        idle = np.mean(_idle_shares(pids))
     finally:
         host.close()
     return SwarmRow(
@@ -120,7 +134,9 @@ def _row(
         inline_tick_ms=round(inline_ms, 2),
         arrays_tick_ms=round(arrays_ms, 3),
         ratio_to_inline=round(tick_ms / inline_ms, 3),
+        overhead_ms=round(tick_ms - inline_ms / min(len(pids), os.cpu_count() or 1), 2),
         actor_mib=round(float(memory), 1),
+        idle_percent=round(100.0 * float(idle), 2),
         bytes_per_message=round(radio.bytes_on_air / max(1, radio.n_sent), 1),
     )
 
@@ -154,7 +170,12 @@ def _on_arrays(setup: TeamSetup) -> ArraysRuntime:
 
 def _flown(setup: TeamSetup, ground: Ground, host: Host) -> tuple[float, Radio]:
     radio = Radio(RadioModel(COMM_RANGE_M, TIME_STEP_S), len(setup.kind), 1)
-    return _fly(AgentsRuntime(setup, host, radio, ground.quantum), TICKS), radio
+    return _fly(AgentsRuntime(setup, host, radio, ground.quantum), ticks_of(len(setup.kind))), radio
+
+
+def ticks_of(n_agents: int) -> int:
+    """Steps flown: a large team has enough work in few."""
+    return TICKS if n_agents < LARGE_TEAM else TICKS_OF_LARGE_TEAM
 
 
 def _fly(runtime: AgentsRuntime | ArraysRuntime, n_steps: int) -> float:
@@ -164,6 +185,22 @@ def _fly(runtime: AgentsRuntime | ArraysRuntime, n_steps: int) -> float:
         runtime.step(k)
         times[k] = time.perf_counter() - began
     return float(np.median(times)) * 1e3
+
+
+def _idle_shares(pids: Sequence[int]) -> list[float]:
+    """Processor time over time of each process while nobody asks anything of them; 0 where the system does not tell."""
+    before = [processor_time(pid) for pid in pids]
+    time.sleep(IDLE_S)
+    return [(processor_time(pid) - used) / IDLE_S for pid, used in zip(pids, before, strict=True)]
+
+
+def processor_time(pid: int) -> float:
+    """Of a process since it began; 0 where the system does not tell. [s]"""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def own_memory(pid: int) -> int:

@@ -106,14 +106,15 @@ def bench_swarm(
         if not as_json:
             print(
                 f"{row.n_agents:7}{row.n_actors:7}{row.ready_s:9.1f}{row.tick_ms:10.1f}{row.inline_tick_ms:10.1f}"
-                f"{row.arrays_tick_ms:11.2f}{row.ratio_to_inline:8.2f}{row.actor_mib:11.0f}{row.bytes_per_message:10.0f}",
+                f"{row.arrays_tick_ms:11.2f}{row.ratio_to_inline:8.2f}{row.overhead_ms:13.1f}{row.actor_mib:11.0f}"
+                f"{row.idle_percent:8.1f}{row.bytes_per_message:11.0f}",
                 flush=True,
             )
 
     if not as_json:
         print(
             f"{'agents':>7}{'actors':>7}{'ready s':>9}{'tick ms':>10}{'inline ms':>10}{'arrays ms':>11}{'ratio':>8}"
-            f"{'MiB/actor':>11}{'B/message':>10}"
+            f"{'overhead ms':>13}{'MiB/actor':>11}{'idle %':>8}{'B/message':>11}"
         )
     start_s, rows = measure(quick=quick, on_row=on_row)
     if as_json:

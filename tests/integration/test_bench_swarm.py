@@ -17,4 +17,6 @@ def test_a_quick_run_reports_both_ways_of_packing(d2oc, tmp_path):
     assert [(row["n_agents"], row["n_actors"]) for row in result["rows"]] == [(4, 4), (4, 2)]
     for row in result["rows"]:
         assert min(row["ready_s"], row["tick_ms"], row["inline_tick_ms"], row["arrays_tick_ms"]) > 0
+        assert row["overhead_ms"] < row["tick_ms"]
+        assert 0 <= row["idle_percent"] < 50
         assert 90 < row["bytes_per_message"] < 1400
