@@ -28,6 +28,9 @@ COMM_RANGE_M = 25.0
 AREA_PER_AGENT_M2 = 1667.0
 SAMPLES_PER_AGENT = 250
 MESSAGE_LIMIT_BYTES = 1400
+QUICK_CASES = ((4, 1), (4, 2))
+"""Agents, and how many of them share an actor."""
+CASES = ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128), (1000, 500))
 TICKS = 40
 TICKS_OF_LARGE_TEAM = 10
 LARGE_TEAM = 1000
@@ -82,11 +85,7 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
         Time until an empty local Ray was there. [s]
     rows : list of SwarmRow
     """
-    cases = (
-        ((4, 1), (4, 2))
-        if quick
-        else ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128), (LARGE_TEAM, LARGE_TEAM // 2))
-    )
+    cases = QUICK_CASES if quick else CASES
     began = time.perf_counter()
     connection = connect(n_actors=max(-(-n // k) for n, k in cases))
     start_s = time.perf_counter() - began
