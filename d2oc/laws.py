@@ -178,6 +178,7 @@ def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agent
     effort = Effort(
         rounds=scenario.control.plan_rounds,
         routes=scenario.control.plan_routes,
+        divisions=scenario.control.plan_divisions,
         early_share=scenario.control.plan_early_share,
     )
     return MissionPlanLaw(

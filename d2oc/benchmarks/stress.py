@@ -282,6 +282,7 @@ def _draw(rng: np.random.Generator, seed: int) -> Json:
             "terminal_cost": "dare",
             "plan_rounds": 1,
             "plan_routes": 2,
+            "plan_divisions": 1,
             **({"scale_input_weight_with_inertia": True} if model == "quadrotor" else {}),
         },
         "mission": {"duration_s": 80 * period, "time_step_s": period},

@@ -358,6 +358,8 @@ class ControlTable(Table):
     """Law `mission-plan`: turns between matching steps with samples and following the goals they give."""
     plan_routes: Annotated[int, Field(ge=1, le=20)] = 6
     """Law `mission-plan`: tours that plans begin from."""
+    plan_divisions: Annotated[int, Field(ge=1, le=20)] = 2
+    """Law `mission-plan`: ways of dividing the map among the team that are tried before take-off."""
     plan_early_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Law `mission-plan`: share of the time for a first quick pass over the whole map; 0 plans for the end only."""
     limits: Literal["clamped", "optimised"] = "clamped"

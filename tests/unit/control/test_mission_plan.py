@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from d2oc.control.mission_plan import (
     Effort,
     demand_of,
     divide,
+    divisions,
     fly_and_match,
     flyer_of,
     improve,
@@ -279,3 +281,21 @@ def test_a_drifted_agent_plans_anew_and_still_consumes_everything():
     _, eaten = fly(runtime)
     assert law.n_plans >= 3
     assert eaten.sum(axis=0) == pytest.approx(np.full(300, 1 / 300), rel=1e-3)
+
+
+def test_another_division_takes_the_place_of_the_first_only_if_it_is_better():
+    _, _, flyer = drone(n_agents=3)
+    points, weights = patchy_samples(), np.full(300, 1 / 300)
+    states = [np.array([x, 0, y, 0]) for x, y in ((50.0, 50.0), (52.0, 50.0), (50.0, 52.0))]
+    team = ([flyer] * 3, 0, states, [N_STEPS] * 3, points, weights)
+    reached = [sum(p.objective for p in plan_team(*team, replace(EFFORT, divisions=n))[0]) for n in (1, 2, 4)]
+    assert reached[0] >= reached[1] >= reached[2]
+    assert reached[2] < 0.8 * reached[0]
+
+
+def test_every_division_keeps_mass_and_capacity():
+    demand = demand_of(patchy_samples(), np.full(300, 1 / 300), 1024)
+    sites, capacity = np.array([[0.0, 0], [10, 0], [0, 10]]), np.array([1.0, 2.0, 1.0])
+    for part in itertools.islice(divisions(sites, capacity, demand), 3):
+        assert part.sum(axis=0) == pytest.approx(demand.weight)
+        assert part.sum(axis=1) == pytest.approx(capacity / 4)
