@@ -486,8 +486,8 @@ class FarmRuntime:
 
     def _can_go_on(self, drone: Drone) -> bool:
         """Whether it can fly what it still has to without being served."""
-        planned = sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
-        return self._guide is None and drone.liquid >= planned and drone.energy > 0.4 * drone.full_energy
+        enough = drone.liquid >= self._planned(drone) and drone.energy > 0.4 * drone.full_energy
+        return self._guide is None and enough
 
     def _send_home(self, drone: Drone) -> None:
         self._cut_leg(drone)
@@ -685,13 +685,26 @@ class FarmRuntime:
 
     def _wish(self, drone: Drone) -> float:
         """What a drone is to have in its tank when it takes off. [L]"""
-        left = self.task.spray.budget_l - self.loaded
-        most = min(drone.tank, drone.liquid + max(left, 0.0))
+        left = max(self.task.spray.budget_l - self.loaded, 0.0)
+        most = min(drone.tank, drone.liquid + self._share_of(drone, left))
         if self._mode != PLANNED:
             return most if self._has_route(drone) else drone.liquid
         if not drone.route:
             return drone.liquid
         return min(most, SPARE_LOAD * self._sprayed_on_one_battery(drone) + SPARE_L)
+
+    def _share_of(self, drone: Drone, left: float) -> float:
+        """What a drone may take of what is left: all that the others do not need, or its part if that is short. [L]"""
+        if self._guide is not None or math.isinf(left):
+            return left
+        needed = np.array([max(0.0, self._planned(d) - d.liquid) for d in self.drones if d.phase != Phase.LOST])
+        own = max(0.0, self._planned(drone) - drone.liquid)
+        total = float(needed.sum())
+        return max(left - (total - own), left * own / total if total > 0.0 else 0.0)
+
+    def _planned(self, drone: Drone) -> float:
+        """What a drone has to spray on its route. [L]"""
+        return sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
 
     def _sprayed_on_one_battery(self, drone: Drone) -> float:
         """Liquid for as much of its route as a drone can fly before it has to come back. [L]"""

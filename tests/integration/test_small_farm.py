@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from d2oc import mission
 from d2oc.density import build_density
 from d2oc.errors import ScenarioError
 from d2oc.mission import simulate
@@ -158,6 +159,26 @@ def test_two_runs_are_equal_and_another_seed_is_not(path, record):
     assert simulate(load_scenario(path, seed=9)).digest() != record.digest()
 
 
+def test_a_killed_run_is_flown_anew_to_the_same_record(path, record, tmp_path, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    flown = mission._Mission._report
+
+    def report(self, k, *, last=False):
+        if k == 150:
+            raise KilledError
+        flown(self, k, last=last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mission._Mission, "_report", report)
+        with pytest.raises(KilledError):
+            simulate(load_scenario(path), out=tmp_path / "run")
+    assert load_record(tmp_path / "run").status == "running"
+    assert mission.flies_anew(tmp_path / "run")
+    assert mission.resume(tmp_path / "run").digest() == record.digest()
+
+
 def test_remaining_weight_is_the_share_of_the_litres_owed(record):
     cells = record.cells
     owed = cells["target_l_ha"].sum()
@@ -190,7 +211,7 @@ def test_volume_is_conserved(path):
     assert runtime.sprayed == pytest.approx(deposited + runtime.beyond + runtime.evaporated, abs=1e-9)
 
 
-@pytest.mark.parametrize("method", ["uniform", "prescription", "smc", "hedac"])
+@pytest.mark.parametrize("method", ["uniform", "prescription", "prescription-skip", "smc", "hedac"])
 def test_other_methods_keep_to_the_rules_too(path, method):
     changes = [f"spray.method={method}", "mission.duration_s=300", "spray.budget_l=4"]
     summary = simulate(load_scenario(path, overrides=changes)).summary()
