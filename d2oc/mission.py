@@ -29,7 +29,8 @@ from d2oc.record import (
 )
 from d2oc.runtime.arrays import TeamSetup, positions
 from d2oc.runtime.choice import Name, Runtime, RuntimeChoice, build_runtime
-from d2oc.scenario import load_scenario, scenario_toml
+from d2oc.scenario import load_scenario
+from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission, farm_mission
 from d2oc.spray.farm import FarmRuntime
@@ -144,6 +145,20 @@ def resume(
     return _simulate(scenario, folder, mark is None, runtime or flown_by, on_progress, mark, watch)
 
 
+def flies_anew(run_folder: str | Path) -> bool:
+    """Whether `resume` begins a mission anew: it did not end, and nothing was marked from which it could go on.
+
+    Spraying missions and those of one process on shared arrays mark nothing, since they take seconds.
+
+    Raises
+    ------
+    RecordError
+        If this is no run folder.
+    """
+    folder = Path(run_folder)
+    return ended_record(folder) is None and read_mark(folder) is None
+
+
 def _simulate(
     scenario: Scenario,
     folder: Path | None,
@@ -169,10 +184,11 @@ def _simulate(
     if transit is not None:
         team = TransitRuntime(team, transit)
     try:
+        text, data = portable(scenario)
         if folder is not None and overwrite:
-            remove_record(folder)
+            remove_record(folder, keep=data)
         writer = RecordWriter(
-            folder, header, scenario_toml(scenario), samples.points, samples.weights, runtime=name, parts_kept=parts
+            folder, header, text, samples.points, samples.weights, runtime=name, parts_kept=parts, data=data
         )
         on_tick = watch(header, samples.points, samples.weights) if watch is not None else None
         mission = _Mission(team, writer, header.n_steps, on_progress, on_tick)
@@ -227,9 +243,10 @@ def _fly_farm(
     """Fly a spraying mission, which has a runtime of its own and a raster in its record."""
     prepared, farm = prepare_farm(scenario)
     header = prepared.header
+    text, data = portable(scenario)
     if folder is not None and overwrite:
-        remove_record(folder)
-    writer = RecordWriter(folder, header, scenario_toml(scenario), farm.samples.points, farm.samples.weights)
+        remove_record(folder, keep=data)
+    writer = RecordWriter(folder, header, text, farm.samples.points, farm.samples.weights, data=data)
     on_tick = watch(header, farm.samples.points, farm.samples.weights) if watch is not None else None
     mission = _Mission(farm.runtime, writer, header.n_steps, on_progress, on_tick)
     complete = mission.fly()

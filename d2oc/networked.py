@@ -20,12 +20,22 @@ from d2oc.columns import Columns
 from d2oc.errors import BusError, RecordError, RuntimeUnavailableError
 from d2oc.ledger import quantum_of
 from d2oc.mission import Progress, prepare, simulate, start_tick, tick_after
-from d2oc.record import Record, RecordHeader, RecordWriter, Status, load_record, remove_record, write_record
+from d2oc.record import (
+    Record,
+    RecordHeader,
+    RecordWriter,
+    Status,
+    data_taken,
+    load_record,
+    remove_record,
+    write_record,
+)
 from d2oc.runtime.agents import AgentsRuntime, LocalHost, agent_setups, ground_of_team
 from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT, TeamSetup
 from d2oc.runtime.choice import require_fit
 from d2oc.runtime.network import MessageBus, NetworkRadio, Patience
 from d2oc.scenario import scenario_toml
+from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 
 WARM_UP_STEPS = 2
@@ -93,16 +103,18 @@ def fly_agent(
     if not 0 <= number < n_agents:
         raise BusError(f"{scenario.name}: there is no agent {number}, the team has agents 0 to {n_agents - 1}")
     _warm_up(scenario)
+    text, data = portable(scenario)
     if overwrite:
-        remove_record(out)
+        remove_record(out, keep=data)
     writer = RecordWriter(
         out,
         replace(header, agents=(header.agents[number],)),
-        scenario_toml(scenario),
+        text,
         setup.points,
         setup.weights,
         runtime="network",
         part=(number, n_agents),
+        data=data,
     )
     try:
         bus = join_team(mission_id(scenario), n_agents)
@@ -244,9 +256,8 @@ def join_parts(folders: Sequence[Path], out: Path, *, overwrite: bool = False) -
     provenance = {name: value for name, value in first.provenance.items() if name != "part"} | {
         "timing": _timing(parts)
     }
-    return write_record(
-        out, Record(header, status, first.scenario_toml, tables | {"samples": first.samples}, provenance)
-    )
+    whole = Record(header, status, first.scenario_toml, tables | {"samples": first.samples}, provenance)
+    return write_record(out, whole, [] if first.path is None else data_taken(first.path))
 
 
 def _sorted_parts(folders: Sequence[Path]) -> list[Record]:

@@ -14,6 +14,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.columns import Columns, read_columns, write_columns
 from d2oc.errors import RecordError
+from d2oc.scenario.data_files import FOLDER, DataFile
 
 FORMAT_VERSION = 1
 FLUSH_INTERVAL_S = 0.5
@@ -265,6 +267,8 @@ class RecordWriter:
         Go on with the run that stands in the folder after so many of its parts; younger ones are deleted.
     part : (int, int), optional
         This record holds the rows of one agent only: its number, and the size of its team.
+    data : sequence of DataFile
+        What the scenario needs besides, see `d2oc.scenario.data_files.portable`.
 
     Raises
     ------
@@ -283,6 +287,7 @@ class RecordWriter:
         runtime: str = "arrays",
         parts_kept: int | None = None,
         part: tuple[int, int] | None = None,
+        data: Sequence[DataFile] = (),
     ) -> None:
         self._out = out
         self._header = header
@@ -294,11 +299,13 @@ class RecordWriter:
         self._n_parts = 0
         self._flushed = -np.inf
         self._provenance = {**_provenance(), "runtime": runtime} | ({} if part is None else {"part": part})
+        if data and out is not None:
+            self._provenance["data_sha256"] = {file.name: _sha256(file.source) for file in data}
         if out is not None and parts_kept is not None:
             self._n_parts = parts_kept
             _forget_parts(out, parts_kept)
         elif out is not None:
-            _open(out, header, scenario_toml, self._provenance, self._samples)
+            _open(out, header, scenario_toml, self._provenance, self._samples, data)
 
     def append(self, tick: Tick) -> None:
         """Add one tick; on disk at the latest half a second later."""
@@ -371,15 +378,15 @@ class RecordWriter:
         return load_record(self._out)
 
 
-def write_record(path: Path, record: Record) -> Record:
-    """Write a whole record into a run folder, and read it from there.
+def write_record(path: Path, record: Record, data: Sequence[DataFile] = ()) -> Record:
+    """Write a whole record into a run folder, with the files that its scenario names, and read it from there.
 
     Raises
     ------
     RecordError
         If the folder cannot be written or holds a record already.
     """
-    _open(path, record.header, record.scenario_toml, record.provenance, record.samples)
+    _open(path, record.header, record.scenario_toml, record.provenance, record.samples, data)
     for name in TABLES:
         write_columns(path / f"{name}.parquet", getattr(record, name))
     _write_text(path / "run.json", header_json(record.header, record.status))
@@ -387,18 +394,40 @@ def write_record(path: Path, record: Record) -> Record:
     return load_record(path)
 
 
-def _open(out: Path, header: RecordHeader, scenario_toml: str, provenance: Mapping[str, Any], samples: Columns) -> None:
+def _open(
+    out: Path,
+    header: RecordHeader,
+    scenario_toml: str,
+    provenance: Mapping[str, Any],
+    samples: Columns,
+    data: Sequence[DataFile] = (),
+) -> None:
     """Begin a run folder."""
     if (out / "run.json").exists():
         raise RecordError(f"{out}: holds a record already; choose another folder, or add --overwrite")
     try:
         (out / "parts").mkdir(parents=True, exist_ok=True)
+        _take_along(out, data)
         _write_text(out / "scenario.toml", scenario_toml)
         _write_text(out / "provenance.json", _json(provenance))
         write_columns(out / "samples.parquet", samples)
         _write_text(out / "run.json", header_json(header, "running"))
     except OSError as error:
         raise RecordError(f"{out}: cannot be written ({error.strerror})") from None
+
+
+def _take_along(out: Path, data: Sequence[DataFile]) -> None:
+    """Copy data into a run folder; what stands there already, as when a run is flown again, stays."""
+    for file in data:
+        target = out / file.name
+        if file.taken and not (target.exists() and target.samefile(file.source)):
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file.source, target)
+
+
+def data_taken(path: Path) -> list[DataFile]:
+    """The data that a run folder holds."""
+    return [DataFile(file, f"{FOLDER}/{file.name}") for file in sorted((path / FOLDER).glob("*")) if file.is_file()]
 
 
 def load_record(path: str | Path) -> Record:
@@ -477,10 +506,24 @@ def _forget_parts(path: Path, kept: int) -> None:
             part.unlink()
 
 
-def remove_record(path: Path) -> None:
-    """Delete the record in a run folder, and nothing else that stands there."""
+def remove_record(path: Path, keep: Sequence[DataFile] = ()) -> None:
+    """Delete the record in a run folder, and nothing else that stands there.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder.
+    keep : sequence of DataFile
+        What the next mission needs; where it stands in this folder, it stays.
+    """
     if not (path / "run.json").exists():
         return
+    needed = {file.source.resolve() for file in keep}
+    for name in _read_provenance(path, []).get("data_sha256", {}):
+        if not Path(name).is_absolute() and (path / name).resolve() not in needed:
+            (path / name).unlink(missing_ok=True)
+    with suppress(OSError):  # whatever else stands in it
+        (path / FOLDER).rmdir()
     for name in (
         "run.json",
         "scenario.toml",
@@ -643,6 +686,11 @@ def _provenance() -> dict[str, Any]:
         "machine": platform.machine(),
         "versions": {name: _version(name) for name in ("d2oc", "numpy", "scipy", "numba", "arro3-io", "POT")},
     }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _version(name: str) -> str:

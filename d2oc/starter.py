@@ -209,7 +209,7 @@ dilation_m = 1.0                        # patches are made wider by this, for er
 minimum_patch_m2 = 20.0                 # smaller ones are left out
 
 [spray]
-method = "d2oc"                         # or prescription, uniform, smc, hedac, to compare with
+method = "d2oc"                         # or prescription, prescription-skip, uniform, smc, hedac
 speed_m_s = {SPRAY_SPEED_M_S}                         # working speed
 swath_m = {SPRAY_SWATH_M}                           # spacing of passes that gives an even deposit
 cell_m = 1.0                            # side of a cell of the dose map

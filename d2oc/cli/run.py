@@ -69,8 +69,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario: writes a run folder with the record, summary.json and a picture, prints a summary."""
+    from d2oc.mission import flies_anew, simulate
     from d2oc.mission import resume as fly_on
-    from d2oc.mission import simulate
     from d2oc.runtime.choice import RuntimeChoice
     from d2oc.scenario import load_scenario
     from d2oc.worlds import watched_world
@@ -81,6 +81,8 @@ def run(
             raise typer.BadParameter("it takes scenario, seed and folder from the run: give none of them, nor --gui")
         folder = resume
         flown_by = None if choice == RuntimeChoice() else choice
+        if flies_anew(folder):
+            say(f"{folder}: is flown anew from its beginning, which gives the record that it would have written")
         with mission_progress(folder.name, silent=quiet or as_json) as on_progress, live_view(live) as watch:
             record = fly_on(folder, runtime=flown_by, on_progress=on_progress, watch=watch)
     elif scenario is None:

@@ -364,10 +364,10 @@ def _spraying(scenario: Scenario) -> Iterator[str]:
         yield "stations is missing: a spraying mission needs at least one [[stations]] with place_m"
     if scenario.world.kind != "ideal":
         yield f'world.kind = "{scenario.world.kind}" does not spray by dose yet: it must be "ideal" beside [spray]'
-    if scenario.radio.comm_range_m != math.inf:
+    if scenario.radio.comm_range_m != math.inf and scenario.spray.method in ("smc", "hedac"):
         yield (
-            f"radio.comm_range_m = {scenario.radio.comm_range_m:g} must be inf beside [spray]: "
-            "drones that do not know what the others have sprayed could exceed the label maximum [m]"
+            f"radio.comm_range_m = {scenario.radio.comm_range_m:g} must be inf for spray.method = "
+            f'"{scenario.spray.method}", which steers by what all have sprayed [m]'
         )
     vehicles = [("vehicle", scenario.vehicle)]
     vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]

@@ -1,8 +1,9 @@
 """A spraying mission, flown: what each drone does in every control period, as a runtime like any other.
 
-All drones know the places of all, what each has sprayed until the last period and what each will fly (the radio of a
-spraying mission reaches everyone, which is checked before take-off). In one period they act in the order of their
-numbers: a drone foresees what one with a lower number is about to spray beside it, and leaves room for it.
+With a radio that reaches everyone, all drones know the places of all, what each has sprayed until the last period and
+what each will fly. In one period they act in the order of their numbers: a drone foresees what one with a lower number
+is about to spray beside it, and leaves room for it. With a radio of limited range nobody counts on hearing anything in
+the air: each keeps to what was reserved for it (`d2oc.spray.reservation`), and they tell each other on the ground.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from d2oc.spray.logistics import Drone, Stations, load_for
 from d2oc.spray.nozzles import OWED, PLANNED, Gear, Ground, Way, flow_at, new_consumed, spray
 from d2oc.spray.passes import Passes, Segment
 from d2oc.spray.plan import Plan, Task, lattice_for, missed_share, plan_by_density, plan_by_strips
+from d2oc.spray.reservation import planned_deposit, reserved
 from d2oc.spray.routes import hop_time
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
@@ -183,6 +185,13 @@ class FarmRuntime:
             inside=np.ascontiguousarray(task.map.inside.ravel()),
             block=block,
         )
+        self._apart = guide is None and math.isfinite(setup.comm_range) and n > 1
+        self._grounds = [self.ground] * n
+        """What each drone knows; the same for all with a radio that reaches everyone."""
+        self._lost_room = np.zeros(grid.rows * grid.columns)
+        """What lost drones may have laid besides what is known. [L/ha]"""
+        self._told = 0.0
+        self._own_served = np.zeros(n)
         self._owed = float(task.map.owed)
         self._space = touched_space(task.footprint, grid, 2.0 * grid.cell + 0.5 * time_step * 12.0)
         self._consumed = new_consumed(len(setup.weights))
@@ -267,13 +276,16 @@ class FarmRuntime:
 
     @property
     def believed_remaining(self) -> Floats:
-        """Share of the litres owed that is not on the ground; all know the same, shape (L,)."""
+        """Share of the litres owed that is not on the ground as each knows, shape (L,)."""
+        if self._apart:
+            return np.maximum(0.0, 1.0 - self._told - self._own_served)
         return np.full(len(self.drones), max(0.0, 1.0 - self._served_share))
 
     @property
     def memory_bytes(self) -> int:
         """Rasters and plan. [byte]"""
-        return sum(a.nbytes for a in self.ground) + sum(passes.flow.nbytes for passes in self.plan.passes)
+        own = sum(ground.known.nbytes + ground.most.nbytes for ground in self._grounds) if self._apart else 0
+        return own + sum(a.nbytes for a in self.ground) + sum(passes.flow.nbytes for passes in self.plan.passes)
 
     def consumption(self, k: int) -> tuple[Ints, Ints, Floats]:
         """Agent, sample and share of the litres owed that came down in step k."""
@@ -328,6 +340,9 @@ class FarmRuntime:
         self.drones[r].phase = Phase.LOST
         self.drones[r].height = 0.0
         self.stations.leave(self.drones[r])
+        if self._apart:
+            self._lost_room += self._grounds[r].most
+            return
         self._replanned = -math.inf
         self._lost_news = True
 
@@ -386,6 +401,24 @@ class FarmRuntime:
             drone.route = list(route)
             drone.on_pass = False
             drone.way = []
+        if self._apart:
+            self._reserve(plan)
+
+    def _reserve(self, plan: Plan) -> None:
+        """Divide the room on the ground among the drones; what each lays counts from here on."""
+        grid, footprint = self.task.map.grid, self.task.footprint
+        room = np.maximum(self.ground.most - self.ground.known - self._lost_room, 0.0)
+        laid = [planned_deposit(grid, footprint, plan.passes, drone.route) for drone in self.drones]
+        self._grounds = [self.ground._replace(known=np.zeros_like(room), most=most) for most in reserved(room, laid)]
+
+    def _tell_on_the_ground(self) -> None:
+        """All that are there put together what they have laid."""
+        for drone in self.drones:
+            if drone.phase != Phase.LOST:
+                self.ground.known[:] += self._grounds[drone.number].known
+                self._grounds[drone.number].known[:] = 0.0
+                self._told += self._own_served[drone.number]
+                self._own_served[drone.number] = 0.0
 
     def _worker(self, drone: Drone) -> Worker:
         station, _ = self.stations.nearest(self.team.position[drone.number], drone.pace)
@@ -417,6 +450,9 @@ class FarmRuntime:
 
     def _look_for_news(self, k: int) -> None:
         """Share out anew when one is lost or done before the others; plan anew when all are done and much is missed."""
+        if self._apart:
+            self._look_for_news_on_the_ground(k)
+            return
         if self._method != "d2oc":
             self._take_over_lost()
             return
@@ -437,6 +473,20 @@ class FarmRuntime:
         for drone in here:
             if drone.route and drone.phase == Phase.RETURN and self._can_go_on(drone):
                 drone.phase, drone.way = Phase.TRANSIT, []
+
+    def _look_for_news_on_the_ground(self, k: int) -> None:
+        """Once all are back, plan anew if much is missed."""
+        here = [d for d in self.drones if d.phase != Phase.LOST]
+        if any(d.phase != Phase.GROUND or self._has_work(d) for d in here) or not here:
+            return
+        self._tell_on_the_ground()
+        if self._method != "d2oc" or self._touch_ups >= TOUCH_UPS or self._out_of_liquid:
+            return
+        for drone in self.drones:
+            drone.route = []
+        if self._believed_missed() > MISSED_SHARE:
+            self._touch_ups += 1
+            self._plan_owed(here)
 
     def _share_out(self, here: list[Drone]) -> None:
         """Divide the segments that are left anew; what a drone is flying stays with it."""
@@ -542,8 +592,8 @@ class FarmRuntime:
 
     def _can_go_on(self, drone: Drone) -> bool:
         """Whether it can fly what it still has to without being served."""
-        planned = sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
-        return self._guide is None and drone.liquid >= planned and drone.energy > 0.4 * drone.full_energy
+        enough = drone.liquid >= self._planned(drone) and drone.energy > 0.4 * drone.full_energy
+        return self._guide is None and enough
 
     def _send_home(self, drone: Drone) -> None:
         self._cut_leg(drone)
@@ -708,7 +758,7 @@ class FarmRuntime:
         passes = self.plan.passes[leg.segment.lattice if leg else 0]
         sprayed, beyond, evaporated, drone.pump = spray(
             self._mode, self._dt, way, line, forwards, passes.flow, passes.lines, self.task.map.grid,
-            self.task.footprint, self._gear, self.ground, drone.pump, drone.liquid, self._space, self._consumed,
+            self.task.footprint, self._gear, self._grounds[r], drone.pump, drone.liquid, self._space, self._consumed,
         )  # fmt: skip
         drone.liquid -= sprayed
         self._flow[r] = sprayed
@@ -726,6 +776,7 @@ class FarmRuntime:
         self._entries.append((r, sample, amount))
         self.team.consumed[r] = amount.sum()
         self._served_share += float(amount.sum())
+        self._own_served[r] += float(amount.sum())
         self._consumed.amount[sample] = 0.0
         self._consumed.n[0] = 0
 
@@ -741,13 +792,26 @@ class FarmRuntime:
 
     def _wish(self, drone: Drone) -> float:
         """What a drone is to have in its tank when it takes off. [L]"""
-        left = self.task.spray.budget_l - self.loaded
-        most = min(drone.tank, drone.liquid + max(left, 0.0))
+        left = max(self.task.spray.budget_l - self.loaded, 0.0)
+        most = min(drone.tank, drone.liquid + self._share_of(drone, left))
         if self._mode != PLANNED:
             return most if self._has_route(drone) else drone.liquid
         if not drone.route:
             return drone.liquid
         return min(most, SPARE_LOAD * self._sprayed_on_one_battery(drone) + SPARE_L)
+
+    def _share_of(self, drone: Drone, left: float) -> float:
+        """What a drone may take of what is left: all that the others do not need, or its part if that is short. [L]"""
+        if self._guide is not None or math.isinf(left):
+            return left
+        needed = np.array([max(0.0, self._planned(d) - d.liquid) for d in self.drones if d.phase != Phase.LOST])
+        own = max(0.0, self._planned(drone) - drone.liquid)
+        total = float(needed.sum())
+        return max(left - (total - own), left * own / total if total > 0.0 else 0.0)
+
+    def _planned(self, drone: Drone) -> float:
+        """What a drone has to spray on its route. [L]"""
+        return sum(leg.segment.litres for leg in drone.route) / (1.0 - self.task.spray.evaporated_share)
 
     def _sprayed_on_one_battery(self, drone: Drone) -> float:
         """Liquid for as much of its route as a drone can fly before it has to come back. [L]"""

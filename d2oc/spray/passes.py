@@ -337,6 +337,18 @@ def _lay(deposit: Floats, space: Touched, n: int, flow: float, per_cell: float) 
 
 
 @compiled
+def lay_flows(grid: Grid, lines: Lattice, footprint: Footprint, flow: Floats, deposit: Floats, space: Touched) -> None:
+    """Add what all slots leave to a deposit, shape (rows * columns,) [L/ha]."""
+    per_cell = lines.slot * lines.spacing / (grid.cell * grid.cell)
+    for i in range(lines.lines):
+        for j in range(lines.slots):
+            if flow[i, j] > 0.0:
+                x, y = _middle(lines, i, j)
+                n = touch(grid, footprint, x, y, lines.cos, lines.sin, lines.slot / 2, space)
+                _lay(deposit, space, n, flow[i, j], per_cell)
+
+
+@compiled
 def _middle(lines: Lattice, i: int, j: int) -> tuple[float, float]:
     along, across = (j + 0.5) * lines.slot, i * lines.spacing
     return lines.x + along * lines.cos - across * lines.sin, lines.y + along * lines.sin + across * lines.cos

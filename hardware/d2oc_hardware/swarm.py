@@ -25,6 +25,7 @@ from d2oc.mission import Prepared, Watch, prepare, prepare_farm
 from d2oc.record import Record, RecordWriter, Tick, remove_record
 from d2oc.runtime.choice import unfit
 from d2oc.scenario import scenario_toml
+from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
 from d2oc_hardware.clock import Clock
@@ -177,12 +178,12 @@ class Swarm:
     async def fly(self) -> tuple[Record | None, dict[str, Any]]:
         """Take off, fly the mission, bring everyone home; the record, none if the mission never began, and the end."""
         plan, prepared = self.plan, self._prepared
+        text, data = portable(plan.scenario)
         if plan.overwrite:
-            remove_record(plan.out)
+            remove_record(plan.out, keep=data)
         self._writer = RecordWriter(
-            plan.out, prepared.header, scenario_toml(plan.scenario), prepared.samples.points,
-            prepared.samples.weights, runtime="fly",
-        )  # fmt: skip
+            plan.out, prepared.header, text, prepared.samples.points, prepared.samples.weights, runtime="fly", data=data
+        )
         if self._watch is not None:
             self._on_tick = self._watch(prepared.header, prepared.samples.points, prepared.samples.weights)
         self.order("take off")

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from d2oc import mission
 from d2oc.density import build_density
 from d2oc.errors import ScenarioError
 from d2oc.mission import simulate
@@ -158,6 +159,26 @@ def test_two_runs_are_equal_and_another_seed_is_not(path, record):
     assert simulate(load_scenario(path, seed=9)).digest() != record.digest()
 
 
+def test_a_killed_run_is_flown_anew_to_the_same_record(path, record, tmp_path, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    flown = mission._Mission._report
+
+    def report(self, k, *, last=False):
+        if k == 150:
+            raise KilledError
+        flown(self, k, last=last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mission._Mission, "_report", report)
+        with pytest.raises(KilledError):
+            simulate(load_scenario(path), out=tmp_path / "run")
+    assert load_record(tmp_path / "run").status == "running"
+    assert mission.flies_anew(tmp_path / "run")
+    assert mission.resume(tmp_path / "run").digest() == record.digest()
+
+
 def test_remaining_weight_is_the_share_of_the_litres_owed(record):
     cells = record.cells
     owed = cells["target_l_ha"].sum()
@@ -181,6 +202,37 @@ def test_a_lost_drone_is_replaced_by_the_others(path):
     assert served > 0.85
 
 
+@pytest.mark.parametrize("method", ["d2oc", "prescription"])
+def test_with_a_short_radio_each_keeps_to_its_part(path, method):
+    """As much is treated, and no maximum is exceeded, also where two drones meet."""
+    near, far = (
+        simulate(load_scenario(path, overrides=[f"spray.method={method}", f"radio.comm_range_m={reach}"])).summary()
+        for reach in (20, "inf")
+    )
+    assert near["overdosed_m2"] == near["buffer_litres"] == 0.0
+    assert near["missed_percent"] < far["missed_percent"] + 2.0
+
+
+def test_a_drone_lost_out_of_hearing_leaves_room_for_what_it_may_have_laid(path):
+    mission = mission_of(path, "radio.comm_range_m=20", "world.wind.speed_m_s=2", "dose.maximum_l_ha=25")
+    runtime = mission.runtime
+    for k in range(130):
+        runtime.step(k)
+    laid = runtime.ground.deposit.copy()
+    assert laid.any()
+    assert runtime.ground.known.max() == 0.0  # nobody has told anything yet
+    runtime.lose(1)
+    k = 130
+    while k < 3000 and not runtime.finished:
+        runtime.step(k)
+        k += 1
+    assert runtime.finished
+    assert (runtime.ground.deposit <= 25.0).all()
+    assert runtime.ground.known.max() > 0.0
+    assert (runtime.believed_remaining >= 1.0 - runtime._served_share - 1e-12).all()
+    assert 1.0 - runtime.believed_remaining[0] > 0.4
+
+
 def test_volume_is_conserved(path):
     runtime = mission_of(path).runtime
     fly(runtime)
@@ -190,7 +242,7 @@ def test_volume_is_conserved(path):
     assert runtime.sprayed == pytest.approx(deposited + runtime.beyond + runtime.evaporated, abs=1e-9)
 
 
-@pytest.mark.parametrize("method", ["uniform", "prescription", "smc", "hedac"])
+@pytest.mark.parametrize("method", ["uniform", "prescription", "prescription-skip", "smc", "hedac"])
 def test_other_methods_keep_to_the_rules_too(path, method):
     changes = [f"spray.method={method}", "mission.duration_s=300", "spray.budget_l=4"]
     summary = simulate(load_scenario(path, overrides=changes)).summary()
@@ -218,7 +270,7 @@ def test_a_violation_blocks_before_take_off(path, change, words, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("radio.comm_range_m=100", "radio.comm_range_m = 100 must be inf beside"),
+        ("spray.method=smc radio.comm_range_m=100", "radio.comm_range_m = 100 must be inf for spray.method"),
         ("vehicle={model='single-integrator', max_speed_m_s=5.0, preset='sprayer'}", "does not spray"),
         ("stations=[]", "stations is missing"),
         ('vehicle.preset="research-quadrotor"', "tank of research-quadrotor"),
@@ -228,4 +280,4 @@ def test_a_violation_blocks_before_take_off(path, change, words, tmp_path):
 )
 def test_what_cannot_spray_is_one_sentence(path, change, words):
     with pytest.raises(ScenarioError, match=words):
-        load_scenario(path, overrides=[change])
+        load_scenario(path, overrides=change.split(" ") if " radio" in change else [change])
