@@ -283,8 +283,7 @@
       this.whole = new Int32Array(this.columns * this.rows);
       this.now = new Int32Array(this.columns * this.rows);
       this.gather();
-      const sorted = Int32Array.from(this.whole).sort();
-      this.top = Math.max(1, sorted[Math.floor(0.995 * (sorted.length - 1))]);
+      this.top = Math.max(1, quantile(this.whole.filter((w) => w > 0), 0.995));
       const total = this.left.reduce((sum, w) => sum + w, 0) || 1;
       this.label = "untreated [% of the whole per ha]";
       this.most = 100 * this.top / total / this.hectares;
@@ -397,6 +396,13 @@
       }
     }
     context.putImageData(pixels, 0, 0);
+  }
+
+  function quantile(values, share) {
+    const sorted = Float64Array.from(values).sort();
+    const at = share * (sorted.length - 1);
+    const below = Math.floor(at);
+    return sorted.length ? sorted[below] + (at - below) * (sorted[Math.ceil(at)] - sorted[below]) : 0;
   }
 
   function heat(share) {
@@ -857,7 +863,7 @@
       }
       context.strokeStyle = ink("--radio");
       context.lineWidth = 1;
-      context.globalAlpha = seen > 300 ? 0.25 : 0.7;
+      context.globalAlpha = seen > 1000 ? 0.12 : seen > 300 ? 0.25 : 0.7;
       context.setLineDash([3, 3]);
       if (seen > 1000) context.setLineDash([]);
       context.stroke();
@@ -899,7 +905,7 @@
         context.fill();
         context.lineWidth = lost ? 2 : 1;
         context.strokeStyle = lost ? ink("--bad") : "#ffffff";
-        context.stroke();
+        if (lost || n <= 150) context.stroke();
         if (n <= MANY_AGENTS) {
           context.fillStyle = lost ? ink("--bad") : "#ffffff";
           context.fillText(lost ? "×" : r, px, py + 3.2);
