@@ -9,7 +9,7 @@ from d2oc.metrics import summarise
 from d2oc.record import Record
 from d2oc_viz import maps
 from d2oc_viz.drawing import new_figure, save, styled
-from d2oc_viz.figures import flown_title, remaining_chart, untreated_map
+from d2oc_viz.figures import draw_wanted, flown_title, remaining_chart, untreated_map
 
 
 def draw_coverage(record: Record, path: str | Path, *, summary: dict[str, Any] | None = None) -> Path:
@@ -38,7 +38,7 @@ def draw_coverage(record: Record, path: str | Path, *, summary: dict[str, Any] |
         figure = new_figure(12.5, maps.map_height(record, 3.6))
         flown, untreated, _, course = figure.subplots(1, 4, width_ratios=(4.6, 4.6, 0.45, 2.9))
         _.set_axis_off()  # room for the colour bar
-        maps.draw_weight(flown, record, record.samples["weight"], maps.greys())
+        draw_wanted(flown, record)
         maps.draw_ways(flown, record)
         flown.set_title(flown_title(record))
         maps.frame(flown, record)

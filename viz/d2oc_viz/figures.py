@@ -32,6 +32,8 @@ NETWORK_MOMENTS = 400
 """Evenly spaced ticks at which groups in radio contact and the nearest pair are looked for."""
 CHART = (6.4, 3.1)
 """Size of a chart. [inch]"""
+MOST_NUMBERS = 20
+"""Bars that have their number below them; of more, every second or third has."""
 MAP_WIDTH = 5.4
 """Width of a map. [inch]"""
 
@@ -54,11 +56,20 @@ def draw_flown(record: Record) -> Any:
     ticks = [0] if record.header.motion is None else [0, record.n_ticks - 1]
     figure = new_figure(len(ticks) * MAP_WIDTH, maps.map_height(record, MAP_WIDTH - 0.8))
     for axes, tick in zip(figure.subplots(1, len(ticks), squeeze=False)[0], ticks, strict=True):
-        maps.draw_weight(axes, record, record.samples["weight"], maps.greys(), tick=tick)
+        draw_wanted(axes, record, tick)
         maps.draw_ways(axes, record)
         axes.set_title(flown_title(record, tick))
         maps.frame(axes, record)
     return figure
+
+
+def draw_wanted(axes: Any, record: Record, tick: int = 0) -> None:
+    """In grey what was to be treated: the dose wanted of a spraying mission, else the reference density at a tick."""
+    if has_doses(record):
+        wanted = cells_of(record, "target_l_ha")
+        _raster(axes, record, wanted, maps.greys(), 0.0, max(float(np.nanmax(wanted)), 1e-9))
+    else:
+        maps.draw_weight(axes, record, record.samples["weight"], maps.greys(), tick=tick)
 
 
 def flown_title(record: Record, tick: int = 0) -> str:
@@ -77,11 +88,18 @@ def draw_untreated(record: Record) -> Any:
 
 
 def untreated_map(axes: Any, record: Record) -> None:
-    """Weight left at the end; says so where nothing is."""
+    """What is left at the end, of a spraying mission the dose that is missing; says so where nothing is."""
     left = weight_left(record)
-    image = maps.draw_weight(axes, record, left, maps.warm(), tick=record.n_ticks - 1)
-    maps.colour_bar(axes, image, "untreated weight [% of the whole per ha]")
-    axes.set_title("untreated at the end")
+    if has_doses(record):
+        wanted = cells_of(record, "target_l_ha")
+        missing = np.maximum(wanted - cells_of(record, "deposit_l_ha"), 0.0)
+        top = max(float(np.nanmax(wanted)), 1e-9)
+        image, label, title = _raster(axes, record, missing, maps.warm(), 0.0, top), "[L/ha]", "dose missing at the end"
+    else:
+        image = maps.draw_weight(axes, record, left, maps.warm(), tick=record.n_ticks - 1)
+        label, title = "untreated weight [% of the whole per ha]", "untreated at the end"
+    maps.colour_bar(axes, image, label)
+    axes.set_title(title)
     maps.frame(axes, record)
     if np.ma.getmaskarray(image.get_array()).all():
         share = 100 * float(left.sum())
@@ -122,7 +140,7 @@ def draw_w2(record: Record) -> Any:
         axes.legend()
     else:
         axes.text(0.5, 0.5, "no step was flown", transform=axes.transAxes, ha="center")
-    thinned = "" if stride == 1 else f", places of every {stride}th tick"
+    thinned = "" if stride == 1 else f", from one tick in {stride}"
     axes.set(ylabel="W2 [m]", title=f"distance W2 of what was flown from the density{thinned}")
     axes.set_ylim(bottom=0)
     course.time_axis(axes, record)
@@ -170,8 +188,8 @@ def draw_workload(record: Record) -> Any:
             axes.bar(agent, planned, width=0.8, color="0.5", alpha=0.3, label="capacity")
         colours = [agent_colour(r, n_agents) for r in range(n_agents)]
         axes.bar(agent, done, width=0.5, color=colours, label=verb)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="agent", ylabel=label)
+        axes.set_xticks(agent[:: -(-n_agents // MOST_NUMBERS)])
+        axes.set(xlabel="agent", ylabel=label, xlim=(-1.0, n_agents))
     else:
         _workload_histogram(axes, done, planned, verb)
         axes.set(xlabel=f"{label} of an agent", ylabel="agents [count]")
@@ -297,12 +315,7 @@ def _moments(record: Record) -> NDArray[np.int64]:
 
 def draw_dose(record: Record) -> Any:
     """Target, deposit and their difference over the raster of a farm mission."""
-    cells = record.cells
-    raster = record.header.raster or {}
-    shape = raster["n_rows"], raster["n_columns"]
-    x = raster["origin_x_m"] + raster["cell_m"] * np.arange(shape[1] + 1)
-    y = raster["origin_y_m"] + raster["cell_m"] * np.arange(shape[0] + 1)
-    target, deposit = (cells[name].reshape(shape) for name in ("target_l_ha", "deposit_l_ha"))
+    target, deposit = (cells_of(record, name) for name in ("target_l_ha", "deposit_l_ha"))
     top = max(float(np.nanmax(target)), float(np.nanquantile(deposit, 0.995)), 1e-9)
     error = deposit - target
     worst = max(float(np.nanquantile(np.abs(error), 0.995)), 1e-9)
@@ -316,12 +329,28 @@ def draw_dose(record: Record) -> Any:
         (top, top, worst),
         strict=True,
     ):
-        shown = np.ma.masked_inside(values, -maps.NOTHING * top, maps.NOTHING * top)
-        image = axes.pcolormesh(x, y, shown, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
+        image = _raster(axes, record, values, colours, low, high)
         maps.frame(axes, record)
         axes.set_title(title)
         maps.colour_bar(axes, image, "[L/ha]")
     return figure
+
+
+def cells_of(record: Record, name: str) -> Floats:
+    """A column of the table `cells`, shape (rows, columns)."""
+    raster = record.header.raster or {}
+    return np.asarray(record.cells[name].reshape(raster["n_rows"], raster["n_columns"]), np.float64)
+
+
+def _raster(axes: Any, record: Record, values: Floats, colours: Any, low: float, high: float) -> Any:
+    """Draw values over the raster of a farm mission; next to nothing is left blank."""
+    raster = record.header.raster or {}
+    x, y = (
+        raster[f"origin_{axis}_m"] + raster["cell_m"] * np.arange(raster[count] + 1)
+        for axis, count in (("x", "n_columns"), ("y", "n_rows"))
+    )
+    shown = np.ma.masked_inside(values, -maps.NOTHING * high, maps.NOTHING * high)
+    return axes.pcolormesh(x, y, shown, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
 
 
 def _tank_column(record: Record) -> str:
@@ -346,7 +375,10 @@ def _has_several(record: Record) -> bool:
 
 FIGURES: dict[str, Kind] = {
     "flown": Kind("Where the team flew, over the reference density (grey).", draw_flown),
-    "untreated": Kind("What nobody treated, on the colour scale of the whole density.", draw_untreated),
+    "untreated": Kind(
+        "What nobody treated, on the colour scale of the whole density; of a spraying mission the dose missing.",
+        draw_untreated,
+    ),
     "cells": Kind(
         "Cells over what was left (grey): how optimal transport divides that by places and capacities of the agents.",
         cells.draw_cells,

@@ -78,9 +78,9 @@ def per_hectare(record: Record, weight: Floats, grid: Grid, tick: int = 0) -> Fl
 
 
 def strongest(record: Record, grid: Grid) -> float:
-    """Density at which the colours of a map end: all but a few cells of the reference density are below."""
+    """Density at which the colours of a map end: all but a few cells that hold something are below."""
     values = per_hectare(record, record.samples["weight"], grid)
-    return max(float(np.quantile(values, 0.995)), 1e-12)
+    return max(float(np.quantile(values[values > 0], 0.995)), 1e-12)
 
 
 def draw_weight(

@@ -11,6 +11,7 @@
   const BESIDE = 0.5; // as in maps.py
   const SPEEDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // times real time
   const WHOLE_IN_S = 30; // the speed at first plays the whole mission in about this time
+  const MOST_LINKS = 5000; // radio links drawn at once; of more, only those of the selected drone
   const REACH_PX = 24; // a click selects a drone that is nearer than this
   const HEAT = [[255, 224, 130], [254, 178, 76], [253, 141, 60], [240, 59, 32], [189, 0, 38], [110, 0, 38]];
 
@@ -283,8 +284,7 @@
       this.whole = new Int32Array(this.columns * this.rows);
       this.now = new Int32Array(this.columns * this.rows);
       this.gather();
-      const sorted = Int32Array.from(this.whole).sort();
-      this.top = Math.max(1, sorted[Math.floor(0.995 * (sorted.length - 1))]);
+      this.top = Math.max(1, quantile(this.whole.filter((w) => w > 0), 0.995));
       const total = this.left.reduce((sum, w) => sum + w, 0) || 1;
       this.label = "untreated [% of the whole per ha]";
       this.most = 100 * this.top / total / this.hectares;
@@ -397,6 +397,13 @@
       }
     }
     context.putImageData(pixels, 0, 0);
+  }
+
+  function quantile(values, share) {
+    const sorted = Float64Array.from(values).sort();
+    const at = share * (sorted.length - 1);
+    const below = Math.floor(at);
+    return sorted.length ? sorted[below] + (at - below) * (sorted[Math.ceil(at)] - sorted[below]) : 0;
   }
 
   function heat(share) {
@@ -842,28 +849,28 @@
       context.globalAlpha = 1;
     }
 
+    /** Who hears whom; where these are too many to tell apart, only who hears the selected drone. */
     drawLinks(context) {
       const { pair, first, last } = this.flight.links;
       const { frame } = this.moment;
       const n = this.flight.n;
-      let seen = 0;
+      let heard = [];
+      for (let i = 0; i < pair.length && first.array[i] <= frame; i++) if (last.array[i] >= frame) heard.push(pair.array[i]);
+      this.contacts = heard.length;
+      if (heard.length > MOST_LINKS) heard = heard.filter((code) => Math.floor(code / n) === this.selected || code % n === this.selected);
       context.beginPath();
-      for (let i = 0; i < pair.length && first.array[i] <= frame; i++) {
-        if (last.array[i] < frame) continue;
-        const [a, b] = [this.place(Math.floor(pair.array[i] / n)), this.place(pair.array[i] % n)];
+      for (const code of heard) {
+        const [a, b] = [this.place(Math.floor(code / n)), this.place(code % n)];
         context.moveTo(this.view.x(a[0]), this.view.y(a[1]));
         context.lineTo(this.view.x(b[0]), this.view.y(b[1]));
-        seen += 1;
       }
       context.strokeStyle = ink("--radio");
       context.lineWidth = 1;
-      context.globalAlpha = seen > 300 ? 0.25 : 0.7;
-      context.setLineDash([3, 3]);
-      if (seen > 1000) context.setLineDash([]);
+      context.globalAlpha = heard.length > 1000 ? 0.12 : heard.length > 300 ? 0.25 : 0.7;
+      context.setLineDash(heard.length > 1000 ? [] : [3, 3]);
       context.stroke();
       context.setLineDash([]);
       context.globalAlpha = 1;
-      this.contacts = seen;
     }
 
     drawGoals(context) {
@@ -899,7 +906,7 @@
         context.fill();
         context.lineWidth = lost ? 2 : 1;
         context.strokeStyle = lost ? ink("--bad") : "#ffffff";
-        context.stroke();
+        if (lost || n <= 150) context.stroke();
         if (n <= MANY_AGENTS) {
           context.fillStyle = lost ? ink("--bad") : "#ffffff";
           context.fillText(lost ? "×" : r, px, py + 3.2);

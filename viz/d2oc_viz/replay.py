@@ -99,7 +99,7 @@ QUANTITIES = (
     Quantity("height_m", "height", "m", _taken("height_m")),
     Quantity("speed_m_s", "speed", "m/s", course.speed),
     Quantity("tilt_deg", "tilt", "°", course.tilt),
-    Quantity("treated", "treated so far", "% of all", _treated, 100.0),
+    Quantity("treated", "treated of all", "%", _treated, 100.0),
     Quantity("believed", "believes to remain", "%", _taken("believed_remaining"), 100.0),
     Quantity("battery_percent", "battery", "%", _taken("battery_percent")),
     Quantity("charge", "battery", "%", _taken("charge"), 100.0),

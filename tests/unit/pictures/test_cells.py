@@ -38,7 +38,7 @@ def flown():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AssignedLaw, "_cell", note)
-        record = simulate(load_scenario("six_drones", overrides=CHANGES), runtime="inline")
+        record = simulate(load_scenario("six_drones", overrides=CHANGES), runtime="arrays")
     return record, found
 
 
