@@ -169,7 +169,7 @@ def _plan(
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
     if sim is not None and sim != n_agents_of(loaded):
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
-    the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup)
+    the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup, physics)
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
         loaded, the_fleet, folder, speedup, sim is not None, physics, tuple(map(_fault, faults or ())), upload_fence,
@@ -188,9 +188,10 @@ def _fault(text: str) -> tuple[int, str]:
     return int(number), fault
 
 
-def _simulated_fleet(scenario: Scenario, speedup: float) -> Fleet:
+def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
     from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
+    from d2oc_hardware.simulated.plant import LAG, chosen
     from d2oc_hardware.swarm import free_ports
 
     prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario)[0]
@@ -201,7 +202,8 @@ def _simulated_fleet(scenario: Scenario, speedup: float) -> Fleet:
     ]
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary)
+    lag = LAG.get(chosen(physics), LAG["ideal"])
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:

@@ -45,6 +45,8 @@ from d2oc_hardware.spray_pilot import SprayPilot
 
 LONGEST_LINE = 1 << 27
 """Of an order: the first one brings an agent's plan. [byte]"""
+FAREWELL = 0.5
+"""[s]"""
 WARM_UP_PASSES = 200
 """Steps in which a machine has begun to spray."""
 WARM_UP_TICKS = 40
@@ -218,6 +220,7 @@ class DroneProcess:
                 self._say({"kind": "waiting"})
             self._keep_deposit()
             if self._pilot.is_down:
+                await self._clock.sleep(FAREWELL)  # the others hear that it stands on the ground
                 self._say({"kind": "down", "summary": self._pilot.summary()})
                 return
             if listening.done() and self._pilot.phase == Phase.GROUND:

@@ -103,13 +103,16 @@ def fly():
     return fly_timeless
 
 
-def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass) -> Flown:
-    """Fly a scenario with a simulated vehicle for each agent, all in one process."""
+def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass, beside=None) -> Flown:
+    """Fly a scenario with a simulated vehicle for each agent, all in one process.
+
+    `beside` is an operator: a coroutine of pilots and clock. Without one, machines are serviced by themselves.
+    """
     with asyncio.Runner(loop_factory=TimelessLoop) as runner:
-        return runner.run(_fly(scenario, think, pilot_class, plant))
+        return runner.run(_fly(scenario, think, pilot_class, plant, beside))
 
 
-async def _fly(scenario, think, pilot_class, plant) -> Flown:
+async def _fly(scenario, think, pilot_class, plant, beside) -> Flown:
     clock, farm = LoopClock(1.0, 0.0), None
     if scenario.spray is None:
         prepared = prepare(scenario)
@@ -149,9 +152,12 @@ async def _fly(scenario, think, pilot_class, plant) -> Flown:
             pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
         else:
             machine = machine_of(scenario, prepare_farm(scenario)[1], number)
-            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=True)
+            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=beside is None)
         flown.pilots.append(pilot)
+    operator = asyncio.ensure_future(beside(flown.pilots, clock)) if beside is not None else None
     await _from_start_to_end(flown.pilots, clock)
+    if operator is not None:
+        await operator
     flown.summaries = [pilot.summary() for pilot in flown.pilots]
     points = [
         ([row["state"][i] for i in setup.models[kind].position_states], alpha)
