@@ -40,9 +40,14 @@ KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, g serv
 
 @app.command(epilog="Example: d2oc fly six_drones --sim 4 --set control.law=closed-form --speedup 5")
 def fly(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str | None, typer.Argument(help="Name of a shipped scenario, or path of a TOML file; not with --resume.")
+    ] = None,
     fleet: FleetOption = None,
     sim: SimOption = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder of a flight that ended early: fly what it left.")
+    ] = None,
     speedup: SpeedupOption = 1.0,
     changes: SetOption = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the scenario's seed.", min=0)] = None,
@@ -57,7 +62,17 @@ def fly(
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario with real flight controllers or simulated ones; every command passes the guard."""
-    plan = _plan(scenario, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence)
+    if (scenario is None) == (resume is None):
+        raise typer.BadParameter("give either a scenario or --resume RUN")
+    if resume is not None:
+        if changes or seed is not None:
+            raise typer.BadParameter("--resume flies the scenario of that run: leave out --set and --seed")
+        if out is not None and out.resolve() == resume.resolve():
+            raise typer.BadParameter("--resume writes a record of its own: give another folder as --out")
+        overwrite = overwrite or out is None
+        out = out or resume.with_name(f"{resume.name}-resumed")
+    what = scenario or str(_scenario_of(resume))
+    plan = _plan(what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume)
     from d2oc_hardware.swarm import require_rung
 
     require_rung(plan.fleet, simulated=plan.simulated)
@@ -157,6 +172,7 @@ def _plan(
     physics: str,
     faults: list[str] | None,
     upload_fence: bool,
+    resumed: Path | None = None,
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
@@ -173,8 +189,16 @@ def _plan(
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
         loaded, the_fleet, folder, speedup, sim is not None, physics, tuple(map(_fault, faults or ())), upload_fence,
-        overwrite or out is None,
+        overwrite or out is None, resumed,
     )  # fmt: skip
+
+
+def _scenario_of(run: Path | None) -> Path:
+    assert run is not None
+    path = run / "scenario.toml"
+    if not path.is_file():
+        raise typer.BadParameter(f"{run} is no run folder: it has no scenario.toml")
+    return path
 
 
 def _fault(text: str) -> tuple[int, str]:

@@ -33,6 +33,7 @@ class Machine:
 
     def __init__(self, runtime: FarmRuntime, number: int, largest_flow: float) -> None:
         runtime.only(number)
+        runtime.ground.deposit[:] = 0.0  # its own alone
         self._runtime = runtime
         self._drone = runtime.drones[number]
         self.largest_flow = largest_flow
