@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -158,6 +159,48 @@ def sim_vehicle(
         report=report,
     )
     asyncio.run(fly_vehicles([setup], Clock(speedup) if epoch is None else Clock(speedup, epoch)))
+
+
+@app.command(name="replay-log", epilog="Example: d2oc replay-log runs/six_drones-flown/drone-0.tlog --out flown.csv")
+def replay_log(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.tlog...", help="Telemetry logs of one flight.")],
+    fleet: Annotated[Path | None, typer.Option(help="Fleet file, for the origin of the field.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where each was and what it was told, as .csv or .parquet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read telemetry logs back: where each vehicle was, what it was told, when its pump ran."""
+    import numpy as np
+
+    from d2oc_hardware.fleet import load_fleet
+    from d2oc_hardware.mavlink.flight_log import read_logs
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"--out {out} must end in .csv or .parquet")
+    vehicles = read_logs(files)
+    summaries = [vehicle.summary() for vehicle in vehicles]
+    if out is not None:
+        datum = None if fleet is None else load_fleet(fleet).datum.datum
+        tables = [vehicle.table(datum) for vehicle in vehicles]
+        _write_table(out, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]})
+    if as_json:
+        print_json({"vehicles": summaries})
+        return
+    for summary in summaries:
+        print(f"vehicle {summary.pop('system')}")
+        for name, value in summary.items():
+            print(f"  {name}: {value}")
+
+
+def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
+    from d2oc.columns import write_columns
+
+    if path.suffix == ".parquet":
+        write_columns(path, columns)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(columns)
+        rows.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
 def _plan(
