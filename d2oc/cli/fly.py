@@ -39,7 +39,7 @@ NOT_BEGUN = "not begun"
 KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, g served: go on, Ctrl-C all home"
 
 
-@app.command(epilog="Example: d2oc fly six_drones --sim 4 --set control.law=closed-form --speedup 5")
+@app.command(epilog="Example: d2oc fly six_drones --sim 4 --speedup 2")
 def fly(
     scenario: Annotated[
         str | None, typer.Argument(help="Name of a shipped scenario, or path of a TOML file; not with --resume.")
@@ -100,7 +100,7 @@ def fly(
         raise typer.Exit(CHECK_FAILED)
 
 
-@app.command(epilog="Example: d2oc preflight six_drones --fleet fleet.toml --set control.law=closed-form")
+@app.command(epilog="Example: d2oc preflight six_drones --fleet fleet.toml")
 def preflight(
     scenario: ScenarioArgument,
     fleet: FleetOption = None,
