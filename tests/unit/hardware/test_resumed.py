@@ -32,7 +32,7 @@ def ended_early(scenario, tmp_path_factory):
 
         return stop
 
-    assert simulate(scenario, out=run, runtime="agents", watch=watch).status == "interrupted"
+    assert simulate(scenario, out=run, runtime="inline", watch=watch).status == "interrupted"
     return run
 
 
@@ -61,7 +61,7 @@ def test_a_resumed_flight_treats_the_rest_and_nothing_twice(fly, scenario, ended
 
 
 def test_what_is_done_is_not_flown_again(scenario, tmp_path):
-    simulate(scenario, out=tmp_path / "done", runtime="agents")
+    simulate(scenario, out=tmp_path / "done", runtime="inline")
     with pytest.raises(FlightError, match=r"done: everything was treated, nothing is left to fly"):
         prepared_for(scenario, tmp_path / "done")
 
