@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,11 +39,16 @@ NOT_BEGUN = "not begun"
 KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, g served: go on, Ctrl-C all home"
 
 
-@app.command(epilog="Example: d2oc fly six_drones --sim 4 --set control.law=closed-form --speedup 5")
+@app.command(epilog="Example: d2oc fly six_drones --sim 4 --speedup 2")
 def fly(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str | None, typer.Argument(help="Name of a shipped scenario, or path of a TOML file; not with --resume.")
+    ] = None,
     fleet: FleetOption = None,
     sim: SimOption = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder of a flight that ended early: fly what it left.")
+    ] = None,
     speedup: SpeedupOption = 1.0,
     changes: SetOption = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the scenario's seed.", min=0)] = None,
@@ -57,7 +63,17 @@ def fly(
     as_json: AsJson = False,
 ) -> None:
     """Fly a scenario with real flight controllers or simulated ones; every command passes the guard."""
-    plan = _plan(scenario, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence)
+    if (scenario is None) == (resume is None):
+        raise typer.BadParameter("give either a scenario or --resume RUN")
+    if resume is not None:
+        if changes or seed is not None:
+            raise typer.BadParameter("--resume flies the scenario of that run: leave out --set and --seed")
+        if out is not None and out.resolve() == resume.resolve():
+            raise typer.BadParameter("--resume writes a record of its own: give another folder as --out")
+        overwrite = overwrite or out is None
+        out = out or resume.with_name(f"{resume.name}-resumed")
+    what = scenario or str(_scenario_of(resume))
+    plan = _plan(what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume)
     from d2oc_hardware.swarm import require_rung
 
     require_rung(plan.fleet, simulated=plan.simulated)
@@ -84,7 +100,7 @@ def fly(
         raise typer.Exit(CHECK_FAILED)
 
 
-@app.command(epilog="Example: d2oc preflight six_drones --fleet fleet.toml --set control.law=closed-form")
+@app.command(epilog="Example: d2oc preflight six_drones --fleet fleet.toml")
 def preflight(
     scenario: ScenarioArgument,
     fleet: FleetOption = None,
@@ -145,6 +161,48 @@ def sim_vehicle(
     asyncio.run(fly_vehicles([setup], Clock(speedup) if epoch is None else Clock(speedup, epoch)))
 
 
+@app.command(name="replay-log", epilog="Example: d2oc replay-log runs/six_drones-flown/drone-0.tlog --out flown.csv")
+def replay_log(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.tlog...", help="Telemetry logs of one flight.")],
+    fleet: Annotated[Path | None, typer.Option(help="Fleet file, for the origin of the field.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where each was and what it was told, as .csv or .parquet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read telemetry logs back: where each vehicle was, what it was told, when its pump ran."""
+    import numpy as np
+
+    from d2oc_hardware.fleet import load_fleet
+    from d2oc_hardware.mavlink.flight_log import read_logs
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"--out {out} must end in .csv or .parquet")
+    vehicles = read_logs(files)
+    summaries = [vehicle.summary() for vehicle in vehicles]
+    if out is not None:
+        datum = None if fleet is None else load_fleet(fleet).datum.datum
+        tables = [vehicle.table(datum) for vehicle in vehicles]
+        _write_table(out, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]})
+    if as_json:
+        print_json({"vehicles": summaries})
+        return
+    for summary in summaries:
+        print(f"vehicle {summary.pop('system')}")
+        for name, value in summary.items():
+            print(f"  {name}: {value}")
+
+
+def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
+    from d2oc.columns import write_columns
+
+    if path.suffix == ".parquet":
+        write_columns(path, columns)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(columns)
+        rows.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
 def _plan(
     scenario: str,
     fleet: Path | None,
@@ -157,6 +215,7 @@ def _plan(
     physics: str,
     faults: list[str] | None,
     upload_fence: bool,
+    resumed: Path | None = None,
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
@@ -169,12 +228,20 @@ def _plan(
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
     if sim is not None and sim != n_agents_of(loaded):
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
-    the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup)
+    the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup, physics)
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
         loaded, the_fleet, folder, speedup, sim is not None, physics, tuple(map(_fault, faults or ())), upload_fence,
-        overwrite or out is None,
+        overwrite or out is None, resumed,
     )  # fmt: skip
+
+
+def _scenario_of(run: Path | None) -> Path:
+    assert run is not None
+    path = run / "scenario.toml"
+    if not path.is_file():
+        raise typer.BadParameter(f"{run} is no run folder: it has no scenario.toml")
+    return path
 
 
 def _fault(text: str) -> tuple[int, str]:
@@ -188,9 +255,10 @@ def _fault(text: str) -> tuple[int, str]:
     return int(number), fault
 
 
-def _simulated_fleet(scenario: Scenario, speedup: float) -> Fleet:
+def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
     from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
+    from d2oc_hardware.simulated.plant import LAG, chosen
     from d2oc_hardware.swarm import free_ports
 
     prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario)[0]
@@ -201,7 +269,8 @@ def _simulated_fleet(scenario: Scenario, speedup: float) -> Fleet:
     ]
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary)
+    lag = LAG.get(chosen(physics), LAG["ideal"])
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:

@@ -305,6 +305,20 @@ class FarmRuntime:
     def close(self) -> None:
         """Nothing runs that would have to be stopped."""
 
+    def resume(self, laid: Floats) -> None:
+        """Before the first step: plan only what is still owed where something lies already, shape (cells,). [L/ha]"""
+        self.ground.known[:] = laid
+        self.ground.deposit[:] = laid
+        plan = self._by_density([self._worker(d) for d in self.drones])
+        self.plan = plan
+        self._give_out(plan, self.drones)
+        if plan.litres < WORTH_TOUCHING_UP * self._owed:
+            self._give_out(replace(plan, routes=[[] for _ in self.drones]), self.drones)
+        self.loaded = 0.0
+        for drone in self.drones:
+            drone.liquid = 0.0
+            self._load(drone)
+
     def only(self, r: int) -> None:
         """Go on with drone r alone, along the route that it has: the others fly their own in programs of their own.
 

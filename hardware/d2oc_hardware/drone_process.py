@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from d2oc.agent import Agent, AgentSetup, Observation
 from d2oc.errors import D2ocError
 from d2oc.ledger import quantum_of
-from d2oc.mission import Prepared, prepare, prepare_farm
+from d2oc.mission import Prepared, prepare_farm
 from d2oc.runtime.agents import agent_setups, ground_of_team
 from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT
 from d2oc.scenario import load_scenario
@@ -41,10 +41,13 @@ from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.pilot import Phase, Pilot, Task
 from d2oc_hardware.preflight import check_drone
+from d2oc_hardware.resumed import prepared_for
 from d2oc_hardware.spray_pilot import SprayPilot
 
 LONGEST_LINE = 1 << 27
 """Of an order: the first one brings an agent's plan. [byte]"""
+FAREWELL = 0.5
+"""[s]"""
 WARM_UP_PASSES = 200
 """Steps in which a machine has begun to spray."""
 WARM_UP_TICKS = 40
@@ -163,7 +166,7 @@ class DroneProcess:
         """Connect, check, then do what is ordered until the drone is down or the orders end."""
         order, number, fleet = self._order, self._number, self._fleet
         scenario = load_scenario(order["scenario"])
-        prepared, farm = prepare_farm(scenario) if scenario.spray is not None else (prepare(scenario), None)
+        prepared, farm = prepared_for(scenario, Path(order["resumed"]) if order["resumed"] else None)
         key = read_key(fleet.key_file) if fleet.key_file else None
         log = Path(order["log"]) if order["log"] else None
         link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
@@ -218,6 +221,7 @@ class DroneProcess:
                 self._say({"kind": "waiting"})
             self._keep_deposit()
             if self._pilot.is_down:
+                await self._clock.sleep(FAREWELL)  # the others hear that it stands on the ground
                 self._say({"kind": "down", "summary": self._pilot.summary()})
                 return
             if listening.done() and self._pilot.phase == Phase.GROUND:

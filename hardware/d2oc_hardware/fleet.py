@@ -222,12 +222,17 @@ def _require_apart(path: Path, fleet: Fleet) -> None:
                 )
 
 
-ROOM_M = 8.0
+ROOM_M = 20.0
 """The geofence of a simulated fleet is at least so far from every home. [m]"""
 
 
 def simulated_fleet(
-    homes: Sequence[Point], ports: Sequence[int], max_speed: float, speedup: float, boundary: Sequence[Point] = ()
+    homes: Sequence[Point],
+    ports: Sequence[int],
+    max_speed: float,
+    speedup: float,
+    boundary: Sequence[Point] = (),
+    lag: float = 0.35,
 ) -> Fleet:
     """Fleet of simulated vehicles, each in a layer of its own, in a geofence around the field and their homes.
 
@@ -235,6 +240,7 @@ def simulated_fleet(
     """
     limits = LimitsTable(
         max_speed_m_s=max_speed,
+        lag_s=lag,
         telemetry_brake_s=max(0.7, 0.4 * speedup),
         telemetry_return_s=max(3.0, 1.5 * speedup),
         operator_return_s=max(10.0, 4.0 * speedup),

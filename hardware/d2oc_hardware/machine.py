@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from d2oc.phases import Phase
 from d2oc.spray.farm import FarmRuntime
 
+SPARE = 1.05
+"""A tank must hold this times what is to be sprayed: what is counted and what is pumped differ a little."""
+
 
 class Machine:
     """A machine in the hands of its pilot.
@@ -30,6 +33,7 @@ class Machine:
 
     def __init__(self, runtime: FarmRuntime, number: int, largest_flow: float) -> None:
         runtime.only(number)
+        runtime.ground.deposit[:] = 0.0  # its own alone
         self._runtime = runtime
         self._drone = runtime.drones[number]
         self.largest_flow = largest_flow
@@ -72,7 +76,16 @@ class Machine:
         return self._runtime.wanted_flow(self._drone.number, place, velocity) / self.largest_flow
 
     def step(
-        self, k: int, state: NDArray[Any], *, up: bool, landed: bool, served: bool, pumped: bool, charge: float | None
+        self,
+        k: int,
+        state: NDArray[Any],
+        *,
+        up: bool,
+        landed: bool,
+        may_rise: bool,
+        tank: float | None,
+        pumped: bool,
+        charge: float | None,
     ) -> NDArray[Any]:
         """Account for the step that ends, then decide on the next.
 
@@ -82,8 +95,12 @@ class Machine:
             Number of the step that begins.
         state : ndarray, shape (n,)
             Of its model, as flown.
-        up, landed, served : bool
-            Whether it is at its height; on the ground with its motors off; filled and allowed to take off again.
+        up, landed : bool
+            Whether it is at its height; on the ground with its motors off.
+        may_rise : bool
+            Whether its battery is full and somebody has allowed it to take off again.
+        tank : float or None
+            What its tank holds, None where it does not say. [L]
         pumped : bool
             Whether the pump was seen to run in the step that ends.
         charge : float or None
@@ -108,6 +125,7 @@ class Machine:
             drone.energy = charge * drone.full_energy
         # What takes as long as it takes: no clock of the plan decides when the machine is up, down or filled.
         dt = self._runtime.time_step
+        served = may_rise and (tank is None or tank >= SPARE * drone.liquid)
         done = {Phase.TAKE_OFF: up, Phase.LANDING: landed, Phase.SERVICE: served}.get(drone.phase)
         if done is not None:
             drone.timer = 0.0 if done else 2.0 * dt

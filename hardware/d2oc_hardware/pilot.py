@@ -29,6 +29,8 @@ from d2oc_hardware.promise import Motion, Teammate
 
 SPRAY_LEASE = 0.6
 """[s]"""
+ON_GROUND = (0.0, 0.0)
+"""Band of heights of a drone whose flight is over. [m]"""
 ARRIVED = 0.7
 """[m]"""
 MOST_CARRIED = 0.3
@@ -361,6 +363,9 @@ class Pilot:
         )
 
     def _band(self, t: Telemetry) -> tuple[float, float]:
+        """Heights that it keeps to, for the others; who is down stays down, also when its program has ended."""
+        if self.is_down:
+            return ON_GROUND
         flies = self.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURNING) and not self._handed_over
         return self.task.band if flies else (0.0, self.task.band[1])
 

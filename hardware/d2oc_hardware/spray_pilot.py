@@ -137,13 +137,13 @@ class SprayPilot(Pilot):
     def _decide(self, now: float, t: Telemetry) -> None:
         state = self._state(now, t)
         down = t.landed and not t.armed
-        filled = t.battery is not None and t.battery >= FULL
         wanted = self._machine.step(
             self._tick,
             state,
             up=self.phase in (Phase.TRANSIT, Phase.MISSION),
             landed=down and self.phase == Phase.SERVICE,
-            served=down and self._word and filled,
+            may_rise=down and self._word and t.battery is not None and t.battery >= FULL,
+            tank=t.tank,
             pumped=self._pumped,
             charge=t.battery,
         )

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from d2oc.ledger import quantum_of
-from d2oc.mission import Prepared, Watch, prepare, prepare_farm
+from d2oc.mission import Prepared, Watch
 from d2oc.record import Record, RecordWriter, Tick, remove_record
 from d2oc.runtime.choice import unfit
 from d2oc.scenario import scenario_toml
@@ -35,6 +35,7 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
 from d2oc_hardware.preflight import Check
+from d2oc_hardware.resumed import laid_in, prepared_for
 from d2oc_hardware.simulated.parameters import FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
@@ -69,6 +70,8 @@ class FlightPlan:
     """Drone and fault, as `d2oc sim-vehicle --fault` takes it; also `process-killed@SECONDS` after the beginning."""
     upload_fence: bool = False
     overwrite: bool = False
+    resumed: Path | None = None
+    """Run folder of an earlier flight, of which only the rest is flown."""
 
 
 @dataclass
@@ -109,12 +112,10 @@ class Swarm:
         self.plan = plan
         self._say = say
         self._clock = Clock(plan.speedup)
-        self._farm: FarmMission | None = None
         self._prepared: Prepared
-        if plan.scenario.spray is None:
-            self._prepared = prepare(plan.scenario)
-        else:
-            self._prepared, self._farm = prepare_farm(plan.scenario)
+        self._farm: FarmMission | None
+        self._prepared, self._farm = prepared_for(plan.scenario, plan.resumed)
+        if self._farm is not None:
             require_pads(plan.scenario, plan.fleet, self._farm)
         self._drones: list[_Drone] = []
         self._tick = 0
@@ -210,9 +211,7 @@ class Swarm:
         if self._farm is None:
             return None
         deposit = self._farm.runtime.ground.deposit
-        for number in range(len(self._drones)):
-            with suppress(OSError, ValueError):  # one that was killed before it first landed has left no word
-                deposit += np.load(self.plan.out / f"drone-{number}-deposit.npy")
+        deposit[:] = laid_in(self.plan.out, deposit)  # a machine that was killed before it first landed left no word
         return self._farm.cells()
 
     async def close(self) -> None:
@@ -228,6 +227,10 @@ class Swarm:
         plan = self.plan
         agents = [] if self._farm else await asyncio.to_thread(agents_of, plan.scenario, self._prepared)
         plan.out.mkdir(parents=True, exist_ok=True)
+        for old in (*plan.out.glob("drone-*-deposit.npy"), plan.out / "laid-before.npy"):
+            old.unlink(missing_ok=True)
+        if self._farm is not None and plan.resumed is not None:
+            np.save(plan.out / "laid-before.npy", self._farm.runtime.ground.deposit)
         job = plan.out / "fly.toml"
         job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
         ports = dict(enumerate(free_ports(len(plan.fleet.drones))))
@@ -247,6 +250,7 @@ class Swarm:
                 "number": number,
                 "agent": as_text(agents[number]) if agents else "",
                 "simulated": plan.simulated,
+                "resumed": str(plan.resumed) if plan.resumed else "",
                 "deposit": str(plan.out / f"drone-{number}-deposit.npy"),
                 "ports": ports,
                 "speedup": plan.speedup,

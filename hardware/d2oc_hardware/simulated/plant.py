@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 
+LAG = {"ideal": 0.35, "bullet": 0.5}
+"""By which the velocity of each kind follows its command, its control period included; measured. [s]"""
 SWITCHED_ON = Place(0.0, 0.0, 0.0)
 """Where it was switched on."""
+
+
+def chosen(physics: str) -> str:
+    """`ideal` or `bullet`; `auto` is the second where PyBullet is installed."""
+    if physics == "auto":
+        return "bullet" if find_spec("pybullet") else "ideal"
+    return physics
 
 
 class Plant(Protocol):

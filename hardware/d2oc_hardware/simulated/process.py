@@ -15,7 +15,7 @@ from d2oc_hardware.frames import FieldDatum
 from d2oc_hardware.mavlink.codec import Codec, Message
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.parameters import DEFAULTS
-from d2oc_hardware.simulated.plant import Plant, PointMass, RigidBody
+from d2oc_hardware.simulated.plant import Plant, PointMass, RigidBody, chosen
 from d2oc_hardware.simulated.protocol import Protocol
 
 LOOPBACK = "127.0.0.1"
@@ -85,11 +85,7 @@ def parse_fault(text: str) -> PlannedFault:
 
 def plant_of(physics: str) -> Plant:
     """What flies: `ideal`, `bullet`, or `auto` for the second where PyBullet is installed."""
-    if physics == "auto":
-        from importlib.util import find_spec
-
-        physics = "bullet" if find_spec("pybullet") else "ideal"
-    return RigidBody() if physics == "bullet" else PointMass()
+    return RigidBody() if chosen(physics) == "bullet" else PointMass()
 
 
 class SimulatedVehicle(asyncio.DatagramProtocol):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from d2oc.agent import Agent
-from d2oc.mission import prepare, prepare_farm
 from d2oc.runtime.agents import ground_of_team
 from d2oc.transport.wasserstein import wasserstein2
 from d2oc_hardware.clock import Clock
@@ -22,12 +21,63 @@ from d2oc_hardware.guard import Guard
 from d2oc_hardware.keep_out import Area
 from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.pilot import Pilot
+from d2oc_hardware.resumed import prepared_for
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 from d2oc_hardware.simulated.plant import PointMass
 from d2oc_hardware.spray_pilot import SprayPilot
 from d2oc_hardware.swarm import sprayer_parameters
+
+SMALL = """
+name = "small_patch"
+description = "One patch, two machines whose tanks are too small for it"
+seed = 1
+[field]
+width_m = 60.0
+height_m = 50.0
+no_spray_zones = [{ name = "hive", boundary_m = [[46, 22], [52, 22], [52, 28], [46, 28]] }]
+[density]
+kind = "mixture"
+components = [{ mean_m = [30, 25], sigma_m = [12, 8], weight = 1.0 }]
+[sampling]
+n_samples = 200
+[team]
+n_agents = 2
+[vehicle]
+model = "double-integrator"
+preset = "sprayer"
+liquid_l = 1.0
+max_acceleration_m_s2 = 3.0
+max_speed_m_s = 6.0
+[control]
+terminal_cost = "dare"
+[mission]
+duration_s = 900.0
+time_step_s = 0.5
+[radio]
+comm_range_m = inf
+[dose]
+kind = "threshold"
+threshold = 0.4
+rate_l_ha = 40.0
+maximum_l_ha = 80.0
+[spray]
+speed_m_s = 4.0
+[[stations]]
+place_m = [30.0, -6.0]
+slots = 2
+fill_l_min = 30.0
+swap_s = 20.0
+handling_s = 5.0
+"""
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("farm") / "small.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    return str(path)
 
 
 class _NeverWaits(selectors.DefaultSelector):
@@ -103,19 +153,19 @@ def fly():
     return fly_timeless
 
 
-def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass) -> Flown:
-    """Fly a scenario with a simulated vehicle for each agent, all in one process."""
+def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass, beside=None, resumed=None) -> Flown:
+    """Fly a scenario with a simulated vehicle for each agent, all in one process.
+
+    `beside` is an operator: a coroutine of pilots and clock. Without one, machines are serviced by themselves.
+    """
     with asyncio.Runner(loop_factory=TimelessLoop) as runner:
-        return runner.run(_fly(scenario, think, pilot_class, plant))
+        return runner.run(_fly(scenario, think, pilot_class, plant, beside, resumed))
 
 
-async def _fly(scenario, think, pilot_class, plant) -> Flown:
-    clock, farm = LoopClock(1.0, 0.0), None
-    if scenario.spray is None:
-        prepared = prepare(scenario)
-        agents = agents_of(scenario, prepared)
-    else:
-        prepared, farm = prepare_farm(scenario)
+async def _fly(scenario, think, pilot_class, plant, beside, resumed) -> Flown:
+    clock = LoopClock(1.0, 0.0)
+    prepared, farm = prepared_for(scenario, resumed)
+    agents = [] if farm is not None else agents_of(scenario, prepared)
     setup, ground, radios = prepared.setup, ground_of_team(prepared.setup), {}
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     zones = [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_fly_zones]
@@ -148,10 +198,13 @@ async def _fly(scenario, think, pilot_class, plant) -> Flown:
         if farm is None:
             pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
         else:
-            machine = machine_of(scenario, prepare_farm(scenario)[1], number)
-            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=True)
+            machine = machine_of(scenario, prepared_for(scenario, resumed)[1], number)
+            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=beside is None)
         flown.pilots.append(pilot)
+    operator = asyncio.ensure_future(beside(flown.pilots, clock)) if beside is not None else None
     await _from_start_to_end(flown.pilots, clock)
+    if operator is not None:
+        await operator
     flown.summaries = [pilot.summary() for pilot in flown.pilots]
     points = [
         ([row["state"][i] for i in setup.models[kind].position_states], alpha)
@@ -164,7 +217,8 @@ async def _fly(scenario, think, pilot_class, plant) -> Flown:
         prepared.samples.weights,
     ).value  # fmt: skip
     if farm is not None:
-        farm.runtime.ground.deposit[:] = sum(pilot.deposit for pilot in flown.pilots)
+        before = 0.0 if resumed is None else farm.runtime.ground.deposit.copy()
+        farm.runtime.ground.deposit[:] = before + sum(pilot.deposit for pilot in flown.pilots)
         flown.cells = farm.cells()
     return flown
 

@@ -1,0 +1,106 @@
+"""What is left to fly after a flight that ended early: the record says what was treated, and the rest is a mission."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2oc.density.sampling import SampleSet
+from d2oc.metrics import weight_left
+from d2oc.mission import Prepared, prepare, prepare_farm, record_header, team_setup
+from d2oc.record import Record, load_record
+from d2oc.scenario.schema import Scenario
+from d2oc.spray.build import FarmMission
+from d2oc_hardware.flight_controller import FlightError
+
+NOTHING = 1e-9
+"""A share of the whole that is not worth a flight."""
+
+CRUMB = 1e-12
+"""What rounding leaves of a sample."""
+
+
+def prepared_for(scenario: Scenario, resumed: Path | None = None) -> tuple[Prepared, FarmMission | None]:
+    """Everything that a flight needs before it begins.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is flown.
+    resumed : Path, optional
+        Run folder of an earlier flight of it, of which only the rest is flown.
+
+    Raises
+    ------
+    D2ocError
+        If nothing is left, or the folder holds no flight of this mission; one sentence.
+    """
+    if scenario.spray is not None:
+        prepared, farm = prepare_farm(scenario)
+        if resumed is not None:
+            _go_on_spraying(scenario, farm, resumed)
+        return prepared, farm
+    prepared = prepare(scenario)
+    return (prepared if resumed is None else _rest_of(scenario, prepared, resumed)), None
+
+
+def _rest_of(scenario: Scenario, prepared: Prepared, run: Path) -> Prepared:
+    """The samples that are left with the weight that is left, for the time that is left."""
+    if scenario.density.motion is not None:
+        raise FlightError(f"{run}: a density that moves is not where it was, so this flight cannot be resumed")
+    record = load_record(run)
+    left = weight_left(record)
+    if left.sum() < NOTHING:
+        raise FlightError(f"{run}: everything was treated, nothing is left to fly")
+    kept = left > CRUMB
+    places = np.column_stack([record.samples["x_m"], record.samples["y_m"]])[kept]
+    note = f"resumes {run.name}, which left {100.0 * left.sum():.1f} % of the weight"
+    samples: SampleSet = replace(
+        prepared.samples, points=places, weights=left[kept], notes=(*prepared.samples.notes, note)
+    )
+    acted = _acted(record)
+    kinds, first = [], 0
+    for kind in prepared.kinds:  # agents of a kind fly equally long: as long as the one that has most time left
+        steps = int(record.header.agents[first].n_steps) - int(acted[first : first + kind.n_agents].min())
+        kinds.append(replace(kind, n_steps=max(1, steps)))
+        first += kind.n_agents
+    setup = team_setup(scenario, prepared.field, samples, kinds)
+    header = record_header(scenario, prepared.field, samples, setup)
+    return Prepared(prepared.field, samples, kinds, setup, header)
+
+
+def _acted(record: Record) -> NDArray[np.int64]:
+    """Steps in which each agent treated, shape (L,)."""
+    active = record.trajectory["active"].astype(np.bool_)
+    return np.bincount(record.trajectory["agent"][active], minlength=len(record.header.agents)).astype(np.int64)
+
+
+def _go_on_spraying(scenario: Scenario, farm: FarmMission, run: Path) -> None:
+    """Plan what is still owed, beside what all machines believe to have laid."""
+    if scenario.spray is not None and scenario.spray.method != "d2oc":
+        raise FlightError(
+            f'{run}: only spray.method = "d2oc" plans what is still owed, so this flight cannot be resumed'
+        )
+    laid = laid_in(run, farm.runtime.ground.deposit)
+    if not laid.any():
+        raise FlightError(f"{run}: no machine has left word of what it laid, so this flight cannot be resumed")
+    farm.runtime.resume(laid)
+    if not any(drone.route for drone in farm.runtime.drones):
+        raise FlightError(f"{run}: everything was treated, nothing is left to fly")
+
+
+def laid_in(run: Path, empty: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What lay on the ground after a flight, as its machines believe, shape (cells,). [L/ha]"""
+    before = run / "laid-before.npy"
+    laid = np.zeros_like(empty)
+    for path in [before, *sorted(run.glob("drone-*-deposit.npy"))]:
+        with suppress(FileNotFoundError):
+            own = np.load(path)
+            if own.shape != laid.shape:
+                raise FlightError(f"{path}: it belongs to another field than this mission")
+            laid += own
+    return laid
