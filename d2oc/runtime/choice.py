@@ -166,7 +166,7 @@ def _chosen(scenario: Scenario, setup: TeamSetup, choice: RuntimeChoice) -> Name
 
 
 def quickest_runtime(scenario: Scenario) -> Name:
-    """`arrays` where the radio is perfect: for comparisons and searches, which fly many missions."""
+    """`arrays` where the radio is perfect: for comparisons, which fly many missions."""
     return "arrays" if _without_faults(scenario) else "auto"
 
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from d2oc.errors import D2ocError, RuntimeUnavailableError
 from d2oc.mission import simulate
-from d2oc.runtime.choice import quickest_runtime
 from d2oc.scenario.schema import Scenario
 
 
@@ -31,7 +30,7 @@ Submit = Callable[[Scenario], "Future[Flown]"]
 def fly(scenario: Scenario) -> Flown:
     """Fly once and measure."""
     try:
-        record = simulate(scenario, runtime=quickest_runtime(scenario))
+        record = simulate(scenario)
         if record.status == "interrupted":
             raise KeyboardInterrupt
         summary = record.summary()
