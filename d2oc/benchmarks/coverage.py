@@ -53,7 +53,9 @@ class CoverageRow:
     plan_w2_m: float
     """Median. [m]"""
     lower_bound_w2_m: float | None
-    """Median of what no law can beat, with a speed limit. [m]"""
+    """Median of what no law can beat, with limits. [m]"""
+    median_bound_ratio: float | None
+    """Median over the runs of that bound over W2 of the official loop: no law has a median ratio below."""
     official_top_speed_m_s: float
     """Median over the runs. [m/s]"""
     plan_top_speed_m_s: float
@@ -145,10 +147,15 @@ def _row(
         official_w2_m=round(statistics.median(flight.w2_m for flight in official), 2),
         plan_w2_m=round(statistics.median(flight.w2_m for flight in planned), 2),
         lower_bound_w2_m=None if bounds is None else round(statistics.median(bounds), 2),
+        median_bound_ratio=None if bounds is None else round(_median_ratio(bounds, official), 3),
         official_top_speed_m_s=round(statistics.median(flight.top_speed_m_s for flight in official), 1),
         plan_top_speed_m_s=round(statistics.median(flight.top_speed_m_s for flight in planned), 1),
         plan_s=round(statistics.median(flight.wall_time_s for flight in planned), 2),
     )
+
+
+def _median_ratio(bounds: Sequence[float], official: Sequence[Flight]) -> float:
+    return statistics.median(bound / flight.w2_m for bound, flight in zip(bounds, official, strict=True))
 
 
 def _official(case: Case, model: LinearModel, comm_range: float) -> Flight:

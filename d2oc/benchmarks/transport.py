@@ -16,6 +16,7 @@ COLUMNS = {
     "lower_bound_w2_m": "bound m",
     "median_w2_ratio": "ratio",
     "worst_w2_ratio": "worst",
+    "median_bound_ratio": "ratio of the bound",
     "density": "map",
     "n_sites": "sites",
     "milliseconds": "ms",
