@@ -70,6 +70,8 @@ SPARE_LOAD, SPARE_L = 1.1, 0.3
 """A load is the litres planned for it, times the first and plus the second. [-, L]"""
 HIGH_PHASES = (Phase.TAKE_OFF, Phase.TRANSIT, Phase.RETURN)
 """In which bodies fly in layers."""
+SPARE_IN_PLAN = 1.05
+"""Plans count on so much more liquid than is to come down, so that no tank is empty just before the last pass ends."""
 GUST_CUT = 3.0
 """Gusts and errors of position beyond so many standard deviations do not happen; margins count on it."""
 MARGIN_S = 15.0
@@ -418,12 +420,13 @@ class FarmRuntime:
         table = self.stations.tables[station]
         service = 2 * drone.climb + table.handling_s + max(table.swap_s, 60.0 * drone.tank / table.fill_l_min)
         delay = self._delay(drone)
+        arrives = (1.0 - self.task.spray.evaporated_share) / SPARE_IN_PLAN
         reserve = self.task.spray.reserve_share
         return Worker(
             place=self.team.position[drone.number].copy(),
             pace=drone.pace,
-            tank=drone.tank,
-            liquid=drone.tank if delay > 0.0 else drone.liquid,
+            tank=drone.tank * arrives,
+            liquid=(drone.tank if delay > 0.0 else drone.liquid) * arrives,
             endurance=(1.0 - reserve) * drone.endurance,
             station=self.stations.places[station],
             service=service,
