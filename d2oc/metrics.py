@@ -336,6 +336,8 @@ def flight(record: Record) -> dict[str, Any]:
     active = record.by_tick("active")[:, :, 0].astype(bool)
     error = record.by_tick("model_error_m")[:, :, 0][active]
     liquid = record.by_tick("liquid_l")[:, :, 0]
+    if record.cells:  # tanks are filled again and again, batteries changed; see d2oc.sprayed
+        return {"lost_agents": lost}
     return {
         "lost_agents": lost,
         "model_error_rms_m": float(np.sqrt(np.mean(error**2))) if len(error) else 0.0,

@@ -57,10 +57,11 @@ def build_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleT
     """
     if scenario.world.kind == "ideal":
         return None
-    return _bullet_world(scenario, team, vehicles)
+    return bullet_world(scenario, team, vehicles)
 
 
-def _bullet_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletWorld:
+def bullet_world(scenario: Scenario, team: TeamSetup, vehicles: Sequence[VehicleTable]) -> BulletWorld:
+    """The bullet world of a scenario; arguments as for `build_world`."""
     agents = range(len(team.kind))
     wind = _wind(
         scenario.world.wind, scenario.world.height_m, [random_stream(scenario, WIND_STREAM, r) for r in agents]
@@ -119,7 +120,7 @@ def watched_world(scenario: Scenario, speed: float) -> Iterator[Callable[[TeamSe
             team.points.max(axis=0),
         )
         windows.append(window)
-        world = _bullet_world(scenario, team, [kind.vehicle for kind in kinds])
+        world = bullet_world(scenario, team, [kind.vehicle for kind in kinds])
         window.show(world.body)
         world.watcher = Watcher(window, scenario.mission.time_step_s / speed)
         return world
@@ -177,6 +178,8 @@ def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) 
 
 def _home(scenario: Scenario, team: TeamSetup) -> Floats | None:
     """Where each stands before take-off; None: missions begin in the air."""
+    if scenario.spray is not None:
+        return _starts(team)  # at the stations
     if scenario.transit is None:
         return None
     return _starts(team) if scenario.transit.home_m is None else np.array(scenario.transit.home_m, np.float64)

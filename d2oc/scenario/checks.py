@@ -362,8 +362,8 @@ def _spraying(scenario: Scenario) -> Iterator[str]:
         return
     if not scenario.stations:
         yield "stations is missing: a spraying mission needs at least one [[stations]] with place_m"
-    if scenario.world.kind != "ideal":
-        yield f'world.kind = "{scenario.world.kind}" does not spray by dose yet: it must be "ideal" beside [spray]'
+    if scenario.world.kind == "bullet" and scenario.world.terrain is not None:
+        yield "world.terrain stands beside spray: a spraying mission is flown over level ground"
     if scenario.radio.comm_range_m != math.inf and scenario.spray.method in ("smc", "hedac"):
         yield (
             f"radio.comm_range_m = {scenario.radio.comm_range_m:g} must be inf for spray.method = "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from d2oc.scenario.schema import DoseTable, Scenario, SprayTable
 from d2oc.spray.deposit import footprint_of
 from d2oc.spray.dose import response_of as dose_response_of
 from d2oc.spray.farm import GUST_CUT, Air, FarmRuntime
-from d2oc.spray.logistics import Drone, Stations
+from d2oc.spray.logistics import BODY_PAD_M, PAD_M, Drone, Stations
 from d2oc.spray.nozzles import Gear
 from d2oc.spray.plan import Task, blocks
 from d2oc.spray.raster import DoseMap, dose_map, widened
@@ -35,6 +35,7 @@ from d2oc.team import GUIDANCE_STREAM, SENSOR_STREAM, WIND_STREAM, Kind, initial
 from d2oc.vehicles.linear import top_speed_of
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind, low_altitude_gusts
+from d2oc.worlds import bullet_world
 
 ZONE_CLEARANCE_M = 2.0
 """Ways lead around no-fly zones at this distance. [m]"""
@@ -94,15 +95,19 @@ def farm_mission(scenario: Scenario, density: Density, field: Field, kinds: Sequ
         points=points, weights=litres / litres.sum(), n_requested=len(litres), n_outside_field=0, n_in_no_fly_zones=0,
         removed_share=0.0, nodata_share=0.0, notes=density.notes(),
     )  # fmt: skip
-    stations = Stations(scenario.stations)
+    stations = Stations(scenario.stations, BODY_PAD_M if scenario.world.kind == "bullet" else PAD_M)
     drones = [_drone(r, kind, spray, air, len(stations.tables)) for r, kind in enumerate(agents)]
     setup = _setup(scenario, samples, kinds, stations, drones)
     guide, visits = (
         _guide(scenario, field, samples, kinds, setup, spray) if spray.method in ("smc", "hedac") else (None, None)
     )
+    bodies = None
+    if scenario.world.kind == "bullet":
+        bodies = bullet_world(scenario, setup, [kind.vehicle for kind in kinds])
+        air = replace(air, wind=bodies.wind, receiver=bodies.receiver)
     runtime = FarmRuntime(
         setup, task, drones, stations, _gear(spray), block, air, scenario.mission.time_step_s,
-        Ways(fence_of(field), ZONE_CLEARANCE_M) if field.no_fly_zones else None, guide, visits,
+        Ways(fence_of(field), ZONE_CLEARANCE_M) if field.no_fly_zones else None, guide, visits, bodies,
     )  # fmt: skip
     grid = task.map.grid
     raster = {

@@ -171,12 +171,20 @@ class _ToDo:
 
 
 def _balanced(todo: _ToDo) -> Ints:
-    """Drone of each segment."""
-    middles, litres, workers = todo.middles, todo.litres, todo.workers
-    if len(workers) == 1:
-        return np.zeros(len(litres), np.int32)
-    capacity = np.array([w.pace.working for w in workers])
-    sites = _spread(middles, litres, workers)
+    """Drone of each segment: beginning with shares by speed, and with shares by tank where these are unlike."""
+    if len(todo.workers) == 1:
+        return np.zeros(len(todo.litres), np.int32)
+    speeds = np.array([w.pace.working for w in todo.workers])
+    tanks = np.array([w.tank for w in todo.workers])
+    starts = [speeds] if np.allclose(tanks / tanks.sum(), speeds / speeds.sum()) else [speeds, tanks]
+    owners = [_handed_over(todo, _balanced_from(todo, capacity)) for capacity in starts]
+    return min(owners, key=lambda owner: float(todo.times(owner).max()))
+
+
+def _balanced_from(todo: _ToDo, capacity: Floats) -> Ints:
+    """Drone of each segment, from first shares of the litres on."""
+    middles, litres = todo.middles, todo.litres
+    sites = _spread(middles, litres, todo.workers)
     owner: Ints = np.zeros(len(litres), np.int32)
     best = math.inf
     for k in range(ROUNDS):
@@ -188,7 +196,7 @@ def _balanced(todo: _ToDo) -> Ints:
         capacity = capacity * np.clip(times.mean() / np.maximum(times, 1.0), 0.5, 2.0) ** 0.7
         if k < MOVING_ROUNDS:
             sites = np.where(np.isfinite(found.barycentres), found.barycentres, sites)
-    return _handed_over(todo, owner)
+    return owner
 
 
 def _spread(middles: Floats, litres: Floats, workers: Sequence[Worker]) -> Floats:

@@ -33,18 +33,25 @@ from d2oc.spray.reservation import planned_deposit, reserved
 from d2oc.spray.routes import hop_time
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
+from d2oc.world.bullet import BulletWorld
 from d2oc.world.ideal import IdealWorld
 from d2oc.world.sensors import SatelliteReceiver
 from d2oc.world.wind import Wind
 
 ARRIVED_M = 0.5
 """A place is reached within this. [m]"""
+BODY_LAG_S, BODY_ARRIVED_M = 0.5, 1.2
+"""A body must tilt before it follows, which takes the first; it reaches a place within the second. [s, m]"""
 SLOW_M_S = 1.0
 """And at most at this speed. [m/s]"""
 HOP_M = 40.0
 """A hop to the next pass up to this is part of the mission, a longer one is transit. [m]"""
 BRAKING_SHARE = 0.85
 """Of the largest acceleration, kept for braking and for staying on the line."""
+LAYER_M = 2.5
+"""Bodies fly between passes and stations so much higher than the one before them, so that no ways cross. [m]"""
+NEAR_HEIGHT_M = 0.8
+"""A body nearer than this to the height it was told may go on; on the ground its centre is half its size up. [m]"""
 OPEN_M = 3.0
 """Working speed is held from so far before nozzles open until so far behind where they shut. [m]"""
 NEWS_INTERVAL_S = 45.0
@@ -61,6 +68,10 @@ WORTH_TOUCHING_UP = 0.01
 """Share of the infestation for which a team goes out again."""
 SPARE_LOAD, SPARE_L = 1.1, 0.3
 """A load is the litres planned for it, times the first and plus the second. [-, L]"""
+HIGH_PHASES = (Phase.TAKE_OFF, Phase.TRANSIT, Phase.RETURN)
+"""In which bodies fly in layers."""
+SPARE_IN_PLAN = 1.05
+"""Plans count on so much more liquid than is to come down, so that no tank is empty just before the last pass ends."""
 GUST_CUT = 3.0
 """Gusts and errors of position beyond so many standard deviations do not happen; margins count on it."""
 MARGIN_S = 15.0
@@ -142,6 +153,8 @@ class FarmRuntime:
         For methods that steer by velocities.
     visits : ndarray, shape (L,), optional
         What the guide books of each drone a step; set to 0 while that is away.
+    bodies : BulletWorld, optional
+        What moves the drones as rigid bodies, in the wind and with the receivers of `air`; default: their models.
     """
 
     def __init__(
@@ -157,12 +170,15 @@ class FarmRuntime:
         ways: Ways | None,
         guide: Guide | None = None,
         visits: Floats | None = None,
+        bodies: BulletWorld | None = None,
     ) -> None:
         n = len(drones)
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
         self.mail: Mail = empty_mail(0)
-        self.world: World = IdealWorld(self.motion, self.team.kind)
+        self._bodies = bodies
+        self._lag, self._arrived = (0.0, ARRIVED_M) if bodies is None else (BODY_LAG_S, BODY_ARRIVED_M)
+        self.world: World = IdealWorld(self.motion, self.team.kind) if bodies is None else bodies
         self.drones = drones
         self.task = task
         self.stations = stations
@@ -192,6 +208,9 @@ class FarmRuntime:
         """What lost drones may have laid besides what is known. [L/ha]"""
         self._told = 0.0
         self._own_served = np.zeros(n)
+        self._drawn_before = np.zeros(n)
+        self._height = np.zeros(n)
+        """What bodies were told. [m]"""
         self._owed = float(task.map.owed)
         self._space = touched_space(task.footprint, grid, 2.0 * grid.cell + 0.5 * time_step * 12.0)
         self._consumed = new_consumed(len(setup.weights))
@@ -220,13 +239,17 @@ class FarmRuntime:
         self.decide(k)
         before = self.team.state.copy()
         moving = np.array([d.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN) for d in self.drones])
-        self.world.advance(k, self.team.state, self.team.input, moving)
+        if self._bodies is None:
+            self.world.advance(k, self.team.state, self.team.input, moving)
+        else:
+            self._steer_bodies(self._bodies, moving)
         self.settle(k, before, moving)
 
     def decide(self, k: int) -> None:
         """What everybody does in step k: phases, inputs and goals."""
         team = self.team
-        self._air.receiver.drift(self._dt)
+        if self._bodies is None:
+            self._air.receiver.drift(self._dt)
         self._entries = []
         self._flow[:] = 0.0
         team.input[:] = 0.0
@@ -256,12 +279,40 @@ class FarmRuntime:
             if pumps:
                 self._spray(drone, before[drone.number])
             self._draw(drone)
-        self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
+        if self._bodies is None:
+            self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
         locate_all(team, self.motion)
         self.stations.serve(dt, self._load)
         if any(d.flying or d.phase == Phase.SERVICE for d in self.drones):
             self.makespan = (k + 1) * dt
         self._look_for_news(k)
+
+    def _steer_bodies(self, bodies: BulletWorld, moving: Flags) -> None:
+        """Fly accelerations and heights; whoever is between ground and working height stays above its pad."""
+        standing = np.array([not d.flying for d in self.drones])
+        for drone in self.drones:
+            r = drone.number
+            if not moving[r] and not standing[r]:
+                place, velocity = self._place(drone)
+                pad = self.stations.pad(drone.station, r)
+                self.team.input[r, :2] = (0.5 * (pad - place) - velocity) / 1.0
+            size = math.hypot(*self.team.input[r, :2])
+            self.team.input[r] *= min(1.0, drone.pace.acceleration / max(size, 1e-9))
+        above = [LAYER_M * d.number if d.phase in HIGH_PHASES else 0.0 for d in self.drones]
+        self._height[:] = np.array([d.height for d in self.drones]) + above
+        bodies.carry(np.array([d.liquid for d in self.drones]))
+        self._drawn_before[:] = bodies.drawn
+        bodies.steer(self.team.state, self.team.input[:, :2], self._height, standing)
+        for r in np.flatnonzero(bodies.lost).tolist():
+            if self.drones[r].phase != Phase.LOST:
+                self.lose(r)
+
+    def _is_at_height(self, drone: Drone) -> bool:
+        """Whether it is near the height that it was told; models always are."""
+        if self._bodies is None:
+            return True
+        r = drone.number
+        return abs(float(self._bodies.body[r, 2]) - float(self._height[r])) < NEAR_HEIGHT_M
 
     @property
     def time_step(self) -> float:
@@ -368,7 +419,7 @@ class FarmRuntime:
             "spray_l_min": 60.0 * self._flow / self._dt,
             "liquid_l": np.array([d.liquid for d in drones]),
             "charge": np.array([max(0.0, d.energy / d.full_energy) for d in drones]),
-            "height_m": np.array([d.height for d in drones]),
+            **({"height_m": np.array([d.height for d in drones])} if self._bodies is None else {}),
             "sorties": np.array([float(d.sorties) for d in drones]),
             "drawn_wh": np.array([d.drawn / 3600.0 for d in drones]),
         }
@@ -439,12 +490,13 @@ class FarmRuntime:
         table = self.stations.tables[station]
         service = 2 * drone.climb + table.handling_s + max(table.swap_s, 60.0 * drone.tank / table.fill_l_min)
         delay = self._delay(drone)
+        arrives = (1.0 - self.task.spray.evaporated_share) / SPARE_IN_PLAN
         reserve = self.task.spray.reserve_share
         return Worker(
             place=self.team.position[drone.number].copy(),
             pace=drone.pace,
-            tank=drone.tank,
-            liquid=drone.tank if delay > 0.0 else drone.liquid,
+            tank=drone.tank * arrives,
+            liquid=(drone.tank if delay > 0.0 else drone.liquid) * arrives,
             endurance=(1.0 - reserve) * drone.endurance,
             station=self.stations.places[station],
             service=service,
@@ -562,11 +614,11 @@ class FarmRuntime:
             drone.sorties += 1
         elif drone.phase == Phase.TAKE_OFF:
             drone.timer -= dt
-            if drone.timer <= 0.0:
+            if drone.timer <= 0.0 and self._is_at_height(drone):
                 drone.phase = Phase.TRANSIT
         elif drone.phase == Phase.LANDING:
             drone.timer -= dt
-            if drone.timer <= 0.0:
+            if drone.timer <= 0.0 and self._is_at_height(drone):
                 drone.phase = Phase.GROUND
         elif drone.phase == Phase.RETURN:
             if self._fly_to(drone, drone.pace.transit):
@@ -671,8 +723,11 @@ class FarmRuntime:
             far = np.linalg.norm(start - self.team.position[drone.number]) > HOP_M
             drone.phase = Phase.TRANSIT if far else Phase.MISSION
         if self._fly_to(drone, drone.pace.transit):
-            drone.on_pass = True
-            self._fly_route(drone)
+            down = drone.phase == Phase.MISSION and self._is_at_height(drone)
+            drone.phase = Phase.MISSION
+            if self._bodies is None or down:
+                drone.on_pass = True
+                self._fly_route(drone)
 
     def _leg_ends(self, segment: Segment, forwards: bool) -> tuple[Floats, Floats]:
         """Where the drone enters and leaves a segment; with room to take up speed."""
@@ -689,7 +744,7 @@ class FarmRuntime:
         place, velocity = self._place(drone)
         while drone.way:
             goal = drone.way[0]
-            if math.hypot(*(goal - place)) > ARRIVED_M or math.hypot(*velocity) > SLOW_M_S:
+            if math.hypot(*(goal - place)) > self._arrived or math.hypot(*velocity) > SLOW_M_S:
                 self._fly_along(drone, place, goal, speed)
                 return False
             drone.way.pop(0)
@@ -709,14 +764,14 @@ class FarmRuntime:
         left = (float(end[0]) - place[0]) * ux + (float(end[1]) - place[1]) * uy
         off = (place[0] - float(end[0])) * -uy + (place[1] - float(end[1])) * ux
         along = velocity[0] * ux + velocity[1] * uy
-        if left < ARRIVED_M and abs(along) < SLOW_M_S:
+        if left < self._arrived and abs(along) < SLOW_M_S:
             return True
         brake, dt = BRAKING_SHARE * drone.pace.acceleration, self._dt
-        room = left - along * dt / 2.0
+        room = left - along * (dt / 2.0 + self._lag)
         # Largest next speed from which it still stops in time: v dt / 2 + v^2 / (2 b) = room.
         allowed = brake * (-dt / 2.0 + math.sqrt(dt * dt / 4.0 + 2.0 * max(room, 0.0) / brake))
         wanted = min(speed, allowed)
-        sideways = -off / (2.0 * dt)
+        sideways = -off / (2.0 * (dt + self._lag))
         vx, vy = wanted * ux - sideways * uy, wanted * uy + sideways * ux
         self.team.input[drone.number, :2] = (vx - velocity[0]) / dt, (vy - velocity[1]) / dt
         return False
@@ -798,7 +853,8 @@ class FarmRuntime:
         """Energy of one period."""
         if not drone.flying:
             return
-        drawn = drone.power * self._dt
+        r = drone.number
+        drawn = drone.power * self._dt if self._bodies is None else self._bodies.drawn[r] - self._drawn_before[r]
         drone.energy -= drawn
         drone.drawn += drawn
         if drone.energy <= 0.0:
@@ -853,6 +909,8 @@ class FarmRuntime:
         drone.liquid += more
         self.loaded += more
         drone.energy = drone.full_energy
+        if self._bodies is not None:
+            self._bodies.change_battery(drone.number)
         return more
 
 

@@ -17,8 +17,8 @@ from d2oc.spray.routes import Pace, hop_time
 J_PER_WH = 3600.0
 LOADS_TRIED = 8
 """Bisections for the largest load that one battery sprays."""
-PAD_M = 5.0
-"""Distance of the places of drones at a station. [m]"""
+PAD_M, BODY_PAD_M = 5.0, 10.0
+"""Distance of the places of drones at a station; the second of bodies, which gusts push. [m]"""
 
 
 @dataclass(eq=False)
@@ -123,8 +123,9 @@ def load_for(drone: Drone, litres: Floats, seconds: Floats, home: float, energy:
 class Stations:
     """Where drones are served, first come first served."""
 
-    def __init__(self, tables: Sequence[StationTable]) -> None:
+    def __init__(self, tables: Sequence[StationTable], apart: float = PAD_M) -> None:
         self.tables = tables
+        self._apart = apart
         self.places: Floats = np.array([table.place_m for table in tables], np.float64)
         self._queue: list[list[Drone]] = [[] for _ in tables]
         self._busy: list[list[Drone]] = [[] for _ in tables]
@@ -132,7 +133,7 @@ class Stations:
     def pad(self, station: int, number: int) -> Floats:
         """Where a drone stands at a station: side by side, so that nobody lands on another, shape (2,). [m]"""
         beside = (number + 1) // 2 * (1 if number % 2 else -1)
-        pad: Floats = self.places[station] + np.array([PAD_M * beside, 0.0])
+        pad: Floats = self.places[station] + np.array([self._apart * beside, 0.0])
         return pad
 
     def nearest(self, place: Floats, pace: Pace, waiting: float = 60.0) -> tuple[int, float]:

@@ -172,6 +172,50 @@ class BulletWorld:
         self._measure(state)
         self.model_error[:] = 0.0
 
+    def steer(self, state: Floats, acceleration: Floats, height: Floats, standing: Flags) -> None:
+        """Fly one control period by accelerations and heights; they may touch the ground.
+
+        Parameters
+        ----------
+        state : ndarray, shape (L, n)
+            States as the vehicles measure them; overwritten with the next ones.
+        acceleration : ndarray, shape (L, 2)
+            From the measured velocity on. [m/s^2]
+        height : ndarray, shape (L,)
+            Above ground. [m]
+        standing : ndarray of bool, shape (L,)
+            Whose motors are off.
+        """
+        self._let_land(True)
+        self._setpoint.mode[:] = np.where(standing | (self.fault != Fault.NONE), OFF, ACCELERATION)
+        self._setpoint.command[:] = acceleration
+        velocity = [list(self._setup.models[kind].velocity_states or ()) for kind in self._setup.kind]
+        self._setpoint.velocity[:] = [state[r, columns] for r, columns in enumerate(velocity)]
+        self._setpoint.place[:, 2] = height
+        self._fly_period()
+        self._measure(state)
+        self.model_error[:] = 0.0
+
+    def carry(self, liquid: Floats) -> None:
+        """Tanks hold so much from now on, shape (L,) [L]; mass and inertia follow."""
+        if not np.array_equal(liquid, self.liquid):
+            self.liquid[:] = liquid
+            self._weigh()
+
+    def change_battery(self, r: int) -> None:
+        """Vehicle r gets a full one."""
+        self.drawn[r] = 0.0
+
+    @property
+    def wind(self) -> Wind:
+        """What blows."""
+        return self._wind
+
+    @property
+    def receiver(self) -> SatelliteReceiver:
+        """What the fleet knows of itself."""
+        return self._receiver
+
     def _let_land(self, allowed: bool) -> None:
         """Whether touching the ground is no fault."""
         if allowed == self._may_land:
@@ -286,11 +330,15 @@ class BulletWorld:
         """Drain the tanks of those on a mission; mass and inertia follow."""
         sprayed = np.where(on_mission, np.minimum(self._setup.flow * self._setup.time_step, self.liquid), 0.0)
         self.liquid -= sprayed
+        self._weigh((sprayed > 0.0) & (self.liquid == 0.0))
+
+    def _weigh(self, certainly: Flags | bool = False) -> None:
+        """Mass and inertia of all by what is in their tanks; the engine hears of small changes where `certainly`."""
         load = self._density * self.liquid
         self.fleet.mass[:] = self._dry_mass + load
         self.fleet.inertia[:] = self._dry_inertia + np.stack(self._tanks.inertia(load), axis=1)
         changed = np.abs(self.fleet.mass - self._engine_mass) > MASS_TOLERANCE * self._engine_mass
-        for r in np.flatnonzero(changed | ((sprayed > 0.0) & (self.liquid == 0.0))).tolist():
+        for r in np.flatnonzero(changed | certainly).tolist():
             self.bodies.set_mass(r, float(self.fleet.mass[r]), self.fleet.inertia[r])
             self._engine_mass[r], self._engine_inertia[r] = self.fleet.mass[r], self.fleet.inertia[r]
 

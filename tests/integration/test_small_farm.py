@@ -233,6 +233,36 @@ def test_a_drone_lost_out_of_hearing_leaves_room_for_what_it_may_have_laid(path)
     assert 1.0 - runtime.believed_remaining[0] > 0.4
 
 
+def test_rigid_bodies_spray_it_too(path, record):
+    """Two bodies with rotors, in gusts: from the ground and back to it, with about what the models do."""
+    bodies = ["world.kind=bullet", "world.wind.speed_m_s=3"]
+    flown = simulate(load_scenario(path, overrides=bodies))
+    summary = flown.summary()
+    assert summary["lost_agents"] == []
+    assert summary["overdosed_m2"] == summary["buffer_litres"] == 0.0
+    assert summary["missed_percent"] < 10.0
+    assert summary["refills"] >= 1
+    phase, height = flown.by_tick("phase")[:, :, 0], flown.by_tick("height_m")[:, :, 0]
+    assert (phase[-1] == Phase.GROUND).all()
+    assert height[-1].max() < 0.6
+    spraying = flown.by_tick("spray_l_min")[:, :, 0] > 0.0
+    assert abs(height[spraying] - 2.5).max() < 1.0
+    assert simulate(load_scenario(path, overrides=bodies)).digest() == flown.digest()
+
+
+def test_bodies_weigh_what_is_in_their_tanks(path):
+    runtime = mission_of(path, "world.kind=bullet", "world.wind.speed_m_s=3").runtime
+    for k in range(150):
+        runtime.step(k)
+    world, drones = runtime.world, runtime.drones
+    loads = [drone.airframe.mass_with(liquid) for drone, liquid in zip(drones, world.liquid, strict=True)]
+    assert np.allclose(world.fleet.mass, loads)
+    assert runtime.sprayed > 0.0
+    deposited = runtime.ground.deposit.sum() * runtime.task.map.grid.litres
+    left = sum(drone.liquid for drone in drones)
+    assert runtime.loaded == pytest.approx(deposited + runtime.beyond + runtime.evaporated + left, abs=1e-9)
+
+
 def test_volume_is_conserved(path):
     runtime = mission_of(path).runtime
     fly(runtime)
@@ -273,6 +303,7 @@ def test_a_violation_blocks_before_take_off(path, change, words, tmp_path):
         ("spray.method=smc radio.comm_range_m=100", "radio.comm_range_m = 100 must be inf for spray.method"),
         ("vehicle={model='single-integrator', max_speed_m_s=5.0, preset='sprayer'}", "does not spray"),
         ("stations=[]", "stations is missing"),
+        ("world={kind='bullet', terrain={}}", "world.terrain stands beside spray"),
         ('vehicle.preset="research-quadrotor"', "tank of research-quadrotor"),
         ("dose.kind=response", "dose.tolerated is missing"),
         ("dose.rate_l_ha=40", "dose.rate_l_ha = 40 must be at most maximum_l_ha = 30"),
