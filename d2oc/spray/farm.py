@@ -310,10 +310,10 @@ class FarmRuntime:
         self.ground.known[:] = laid
         self.ground.deposit[:] = laid
         plan = self._by_density([self._worker(d) for d in self.drones])
+        if self._believed_missed() - plan.missed < WORTH_TOUCHING_UP:
+            plan = replace(plan, routes=[[] for _ in self.drones])
         self.plan = plan
         self._give_out(plan, self.drones)
-        if plan.litres < WORTH_TOUCHING_UP * self._owed:
-            self._give_out(replace(plan, routes=[[] for _ in self.drones]), self.drones)
         self.loaded = 0.0
         for drone in self.drones:
             drone.liquid = 0.0

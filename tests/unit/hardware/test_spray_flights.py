@@ -113,9 +113,10 @@ def test_a_flow_told_ahead_is_the_flow_of_the_plan(small):
     place = runtime.team.position[0]
     velocity = runtime.team.state[0][runtime.motion.velocity_states[0]]
     wanted = runtime.wanted_flow(0, place, velocity)
-    lines = runtime.plan.lines
+    passes = runtime.plan.passes[drone.leg.segment.lattice]
+    lines = passes.lines
     along = (place + runtime.task.shift - [lines.x, lines.y]) @ [lines.cos, lines.sin]
-    rate = runtime.plan.flow[drone.leg.segment.line, math.floor(along / lines.slot)]
+    rate = passes.flow[drone.leg.segment.line, math.floor(along / lines.slot)]
     assert rate > 0
     expected = rate * 1e-4 * lines.spacing * np.hypot(*velocity) / (1.0 - runtime.task.spray.evaporated_share)
     assert wanted == pytest.approx(expected, rel=0.1)
