@@ -142,6 +142,8 @@ class FarmRuntime:
         For methods that steer by velocities.
     visits : ndarray, shape (L,), optional
         What the guide books of each drone a step; set to 0 while that is away.
+    plan : Plan, optional
+        Passes that were planned before, for this very mission; default: plans them.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class FarmRuntime:
         ways: Ways | None,
         guide: Guide | None = None,
         visits: Floats | None = None,
+        plan: Plan | None = None,
     ) -> None:
         n = len(drones)
         self.motion: Motion = motion_arrays(setup.models)
@@ -209,7 +212,8 @@ class FarmRuntime:
         self._swept = False
         self.makespan = 0.0
         locate_all(self.team, self.motion)
-        self.plan = self._first_plan()
+        self.plan = self._first_plan() if plan is None else plan
+        self._give_out(self.plan, self.drones)
         for drone in drones:
             self._load(drone)
 
@@ -305,13 +309,17 @@ class FarmRuntime:
     def close(self) -> None:
         """Nothing runs that would have to be stopped."""
 
-    def resume(self, laid: Floats) -> None:
-        """Before the first step: plan only what is still owed where something lies already, shape (cells,). [L/ha]"""
+    def resume(self, laid: Floats, plan: Plan | None = None) -> None:
+        """Before the first step: plan only what is still owed where something lies already, shape (cells,). [L/ha]
+
+        A `plan` that was made for this is taken instead.
+        """
         self.ground.known[:] = laid
         self.ground.deposit[:] = laid
-        plan = self._by_density([self._worker(d) for d in self.drones])
-        if self._believed_missed() - plan.missed < WORTH_TOUCHING_UP:
-            plan = replace(plan, routes=[[] for _ in self.drones])
+        if plan is None:
+            plan = self._by_density([self._worker(d) for d in self.drones])
+            if self._believed_missed() - plan.missed < WORTH_TOUCHING_UP:
+                plan = replace(plan, routes=[[] for _ in self.drones])
         self.plan = plan
         self._give_out(plan, self.drones)
         self.loaded = 0.0
@@ -398,7 +406,6 @@ class FarmRuntime:
             plan = self._by_density(workers)
         else:
             plan = plan_by_strips(self.task, workers, self._method)
-        self._give_out(plan, self.drones)
         return plan
 
     def _by_density(self, workers: list[Worker]) -> Plan:

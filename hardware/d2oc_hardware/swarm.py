@@ -35,7 +35,7 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
 from d2oc_hardware.preflight import Check
-from d2oc_hardware.resumed import laid_in, prepared_for
+from d2oc_hardware.resumed import laid_in, n_agents_of, prepared_for
 from d2oc_hardware.simulated.parameters import FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
@@ -249,6 +249,7 @@ class Swarm:
                 "fleet": plan.fleet.model_dump(mode="json"),
                 "number": number,
                 "agent": as_text(agents[number]) if agents else "",
+                "plan": "" if self._farm is None else as_text(self._farm.runtime.plan),
                 "simulated": plan.simulated,
                 "resumed": str(plan.resumed) if plan.resumed else "",
                 "deposit": str(plan.out / f"drone-{number}-deposit.npy"),
@@ -503,11 +504,6 @@ def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
         raise FlightError(f"{scenario.name}: the team has {n_agents} agents and the fleet {len(fleet.drones)} drones")
     if scenario.mission.time_step_s < 0.1:
         raise FlightError(f"{scenario.name}: mission.time_step_s must be at least 0.1 s to be flown")
-
-
-def n_agents_of(scenario: Scenario) -> int:
-    """Size of the team."""
-    return scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
 
 
 def require_pads(scenario: Scenario, fleet: Fleet, farm: FarmMission) -> None:

@@ -198,7 +198,7 @@ async def _fly(scenario, think, pilot_class, plant, beside, resumed) -> Flown:
         if farm is None:
             pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
         else:
-            machine = machine_of(scenario, prepared_for(scenario, resumed)[1], number)
+            machine = machine_of(scenario, prepared_for(scenario, resumed, farm.runtime.plan)[1], number)
             pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=beside is None)
         flown.pilots.append(pilot)
     operator = asyncio.ensure_future(beside(flown.pilots, clock)) if beside is not None else None
