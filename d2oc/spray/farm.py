@@ -344,6 +344,11 @@ class FarmRuntime:
             receiver=SatelliteReceiver(0.0, 0.0, rngs), position_sigma=0.0,
         )  # fmt: skip
 
+    def call_home(self, r: int) -> None:
+        """Drone r flies to a station now, to be served there and to go on."""
+        if self.drones[r].phase in (Phase.TRANSIT, Phase.MISSION):
+            self._send_home(self.drones[r])
+
     def wanted_flow(self, r: int, place: Floats, velocity: Floats) -> float:
         """What the nozzles of drone r should give at a place and a velocity, both of shape (2,). [L/s]"""
         drone = self.drones[r]
