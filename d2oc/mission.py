@@ -34,6 +34,7 @@ from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission, farm_mission
 from d2oc.spray.farm import FarmRuntime
+from d2oc.spray.plan import Plan
 from d2oc.team import SAMPLING_STREAM, Kind, initial_state, random_stream, start_positions, team_kinds
 from d2oc.transit import TransitRuntime, transit_plan
 from d2oc.world import World
@@ -223,11 +224,11 @@ def prepare(scenario: Scenario) -> Prepared:
     return Prepared(field, samples, kinds, setup, record_header(scenario, field, samples, setup))
 
 
-def prepare_farm(scenario: Scenario) -> tuple[Prepared, FarmMission]:
-    """Get a spraying mission, a scenario with `[spray]`, ready to fly."""
+def prepare_farm(scenario: Scenario, plan: Plan | None = None) -> tuple[Prepared, FarmMission]:
+    """Get a spraying mission, a scenario with `[spray]`, ready to fly; `plan` was made before for just this."""
     density, field = build_density(scenario.density, scenario.field)
     kinds = team_kinds(scenario)
-    farm = farm_mission(scenario, density, field, kinds)
+    farm = farm_mission(scenario, density, field, kinds, plan)
     header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
     return Prepared(field, farm.samples, kinds, farm.setup, header), farm
 

@@ -219,7 +219,8 @@ def _plan(
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
-    from d2oc_hardware.swarm import FlightPlan, n_agents_of
+    from d2oc_hardware.resumed import n_agents_of
+    from d2oc_hardware.swarm import FlightPlan
 
     if (fleet is None) == (sim is None):
         raise typer.BadParameter("give either --fleet FILE or --sim N")
@@ -258,10 +259,11 @@ def _fault(text: str) -> tuple[int, str]:
 def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
     from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
+    from d2oc_hardware.resumed import no_plan
     from d2oc_hardware.simulated.plant import LAG, chosen
     from d2oc_hardware.swarm import free_ports
 
-    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario)[0]
+    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario))[0]
     setup = prepared.setup
     states = zip(setup.kind, setup.initial_states, strict=True)
     homes = [

@@ -27,7 +27,7 @@ from d2oc.spray.dose import response_of as dose_response_of
 from d2oc.spray.farm import GUST_CUT, Air, FarmRuntime
 from d2oc.spray.logistics import BODY_PAD_M, PAD_M, Drone, Stations
 from d2oc.spray.nozzles import Gear
-from d2oc.spray.plan import Task, blocks
+from d2oc.spray.plan import Plan, Task, blocks
 from d2oc.spray.raster import DoseMap, dose_map, widened
 from d2oc.spray.routes import Pace
 from d2oc.spray.rules import load_rules, require_allowed
@@ -63,7 +63,9 @@ class FarmMission:
         return self.runtime.cells(dose_response_of(self.dose))
 
 
-def farm_mission(scenario: Scenario, density: Density, field: Field, kinds: Sequence[Kind]) -> FarmMission:
+def farm_mission(
+    scenario: Scenario, density: Density, field: Field, kinds: Sequence[Kind], plan: Plan | None = None
+) -> FarmMission:
     """Get a spraying mission ready.
 
     Parameters
@@ -74,6 +76,8 @@ def farm_mission(scenario: Scenario, density: Density, field: Field, kinds: Sequ
         Severity.
     field : Field
     kinds : sequence of Kind
+    plan : Plan, optional
+        Passes that were planned before, for this very mission; default: plans them.
 
     Returns
     -------
@@ -108,6 +112,7 @@ def farm_mission(scenario: Scenario, density: Density, field: Field, kinds: Sequ
     runtime = FarmRuntime(
         setup, task, drones, stations, _gear(spray), block, air, scenario.mission.time_step_s,
         Ways(fence_of(field), ZONE_CLEARANCE_M) if field.no_fly_zones else None, guide, visits, bodies,
+        plan,
     )  # fmt: skip
     grid = task.map.grid
     raster = {

@@ -155,6 +155,8 @@ class FarmRuntime:
         What the guide books of each drone a step; set to 0 while that is away.
     bodies : BulletWorld, optional
         What moves the drones as rigid bodies, in the wind and with the receivers of `air`; default: their models.
+    plan : Plan, optional
+        Passes that were planned before, for this very mission; default: plans them.
     """
 
     def __init__(
@@ -171,6 +173,7 @@ class FarmRuntime:
         guide: Guide | None = None,
         visits: Floats | None = None,
         bodies: BulletWorld | None = None,
+        plan: Plan | None = None,
     ) -> None:
         n = len(drones)
         self.motion: Motion = motion_arrays(setup.models)
@@ -228,7 +231,8 @@ class FarmRuntime:
         self._swept = False
         self.makespan = 0.0
         locate_all(self.team, self.motion)
-        self.plan = self._first_plan()
+        self.plan = self._first_plan() if plan is None else plan
+        self._give_out(self.plan, self.drones)
         for drone in drones:
             self._load(drone)
 
@@ -356,15 +360,19 @@ class FarmRuntime:
     def close(self) -> None:
         """Nothing runs that would have to be stopped."""
 
-    def resume(self, laid: Floats) -> None:
-        """Before the first step: plan only what is still owed where something lies already, shape (cells,). [L/ha]"""
+    def resume(self, laid: Floats, plan: Plan | None = None) -> None:
+        """Before the first step: plan only what is still owed where something lies already, shape (cells,). [L/ha]
+
+        A `plan` that was made for this is taken instead.
+        """
         self.ground.known[:] = laid
         self.ground.deposit[:] = laid
-        plan = self._by_density([self._worker(d) for d in self.drones])
+        if plan is None:
+            plan = self._by_density([self._worker(d) for d in self.drones])
+            if self._believed_missed() - plan.missed < WORTH_TOUCHING_UP:
+                plan = replace(plan, routes=[[] for _ in self.drones])
         self.plan = plan
         self._give_out(plan, self.drones)
-        if plan.litres < WORTH_TOUCHING_UP * self._owed:
-            self._give_out(replace(plan, routes=[[] for _ in self.drones]), self.drones)
         self.loaded = 0.0
         for drone in self.drones:
             drone.liquid = 0.0
@@ -386,6 +394,11 @@ class FarmRuntime:
             self._air, wind=Wind(speed, toward, None, rngs), gust_sigma=0.0,
             receiver=SatelliteReceiver(0.0, 0.0, rngs), position_sigma=0.0,
         )  # fmt: skip
+
+    def call_home(self, r: int) -> None:
+        """Drone r flies to a station now, to be served there and to go on."""
+        if self.drones[r].phase in (Phase.TRANSIT, Phase.MISSION):
+            self._send_home(self.drones[r])
 
     def wanted_flow(self, r: int, place: Floats, velocity: Floats) -> float:
         """What the nozzles of drone r should give at a place and a velocity, both of shape (2,). [L/s]"""
@@ -449,7 +462,6 @@ class FarmRuntime:
             plan = self._by_density(workers)
         else:
             plan = plan_by_strips(self.task, workers, self._method)
-        self._give_out(plan, self.drones)
         return plan
 
     def _by_density(self, workers: list[Worker]) -> Plan:

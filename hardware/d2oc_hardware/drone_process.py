@@ -28,6 +28,7 @@ from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
+from d2oc.spray.plan import Plan
 from d2oc.vehicles.motion import limit_input, motion_arrays
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.fleet import Fleet
@@ -61,16 +62,14 @@ def agents_of(scenario: Scenario, prepared: Prepared) -> list[AgentSetup]:
     return agent_setups(prepared.setup, ground, mission.time_step_s, limit, give_way=mission.give_way)
 
 
-def as_text(setup: AgentSetup) -> str:
-    """For the order with which the process of a drone begins."""
-    return base64.b64encode(pickle.dumps(setup)).decode()
+def as_text(known: AgentSetup | Plan) -> str:
+    """What is known before take-off, for the order with which the process of a drone begins."""
+    return base64.b64encode(pickle.dumps(known)).decode()
 
 
-def from_text(text: str) -> AgentSetup:
-    """What `as_text` gave; only for text from the program that started this process."""
-    setup = pickle.loads(base64.b64decode(text))
-    assert isinstance(setup, AgentSetup)
-    return setup
+def from_text(text: str) -> Any:
+    """What `as_text` gave, None for nothing; only for text from the program that started this process."""
+    return pickle.loads(base64.b64decode(text)) if text else None
 
 
 def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]]:
@@ -108,9 +107,9 @@ def machine_of(scenario: Scenario, farm: FarmMission, number: int) -> Machine:
     return Machine(farm.runtime, number, scenario.spray.largest_flow_l_min / 60.0)
 
 
-def warm_up_machine(scenario: Scenario) -> None:
+def warm_up_machine(scenario: Scenario, plan: Plan) -> None:
     """Fly the beginning of a spraying mission in the simulation: in the air nothing may be compiled."""
-    prepared, farm = prepare_farm(scenario)
+    prepared, farm = prepare_farm(scenario, plan)
     for k in range(WARM_UP_PASSES):
         farm.runtime.step(k)
     for number, state in enumerate(prepared.setup.initial_states):
@@ -166,7 +165,8 @@ class DroneProcess:
         """Connect, check, then do what is ordered until the drone is down or the orders end."""
         order, number, fleet = self._order, self._number, self._fleet
         scenario = load_scenario(order["scenario"])
-        prepared, farm = prepared_for(scenario, Path(order["resumed"]) if order["resumed"] else None)
+        plan, setup = from_text(order["plan"]), from_text(order["agent"])
+        prepared, farm = prepared_for(scenario, Path(order["resumed"]) if order["resumed"] else None, plan)
         key = read_key(fleet.key_file) if fleet.key_file else None
         log = Path(order["log"]) if order["log"] else None
         link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
@@ -178,8 +178,7 @@ class DroneProcess:
         fence = fleet.fence(boundary, zones)
         spray_area = Area(boundary, [*zones, *no_spray_zones(prepared)])
         guard = Guard(fleet.guard_limits(number), fleet.watch(), Area(fence[0].corners, zones), spray_area)
-        setup = None if farm is not None else from_text(order["agent"])
-        warm_up_machine(scenario) if setup is None else warm_up(prepared, setup)
+        warm_up_machine(scenario, plan) if setup is None else warm_up(prepared, setup)
         await controller.connect()
         if order["upload_fence"]:
             await controller.upload_fence(fence)

@@ -71,6 +71,10 @@ class Machine:
         """What it has laid, as it believes, shape (cells,). [L/ha]"""
         return self._runtime.ground.deposit
 
+    def call_home(self) -> None:
+        """Let it fly to its station now, to be served and to go on."""
+        self._runtime.call_home(self._drone.number)
+
     def share(self, place: NDArray[Any], velocity: NDArray[Any]) -> float:
         """Share of its largest flow that the pump should give now."""
         return self._runtime.wanted_flow(self._drone.number, place, velocity) / self.largest_flow

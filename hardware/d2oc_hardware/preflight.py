@@ -34,8 +34,14 @@ class Wanted(NamedTuple):
     why: str
 
 
-def wanted_parameters(fleet: Fleet, number: int, *, by_rate: bool = False) -> list[Wanted]:
-    """Parameters of one drone; `by_rate`: the pump is told its rate, not on and off."""
+def reach_of(fleet: Fleet, number: int, fence: Sequence[FencePolygon]) -> float:
+    """How far from its home a drone may be: to the farthest corner of the geofence. [m]"""
+    x, y = fleet.drones[number].home_m
+    return max(math.hypot(east - x, north - y) for east, north in fence[0].corners)
+
+
+def wanted_parameters(fleet: Fleet, number: int, reach: float, *, by_rate: bool = False) -> list[Wanted]:
+    """Parameters of one drone that comes as far as `reach` [m]; `by_rate`: its pump is told a rate, not on and off."""
     switch = Wanted(
         "RC9_OPTION", 15, 15, "the sprayer is run by an override of this channel, so that it stops by itself"
     )
@@ -50,6 +56,7 @@ def wanted_parameters(fleet: Fleet, number: int, *, by_rate: bool = False) -> li
         Wanted("GUID_TIMEOUT", 0.1, 1, "or it flies on for long after the last setpoint"),
         Wanted("FENCE_ENABLE", 1, 1, "the fence of the autopilot is the last one"),
         Wanted("FENCE_ACTION", 1, 5, "or a breach is only reported"),
+        Wanted("FENCE_RADIUS", reach, math.inf, "or its circle ends inside the fence of this mission"),
         Wanted("RTL_ALT", height - 50, height + 50, "every drone returns in its own layer"),
         Wanted("BATT_FS_LOW_ACT", 1, 3, "or it flies until it falls"),
         repeats if by_rate else switch,
@@ -98,7 +105,9 @@ async def check_drone(
             "battery", battery is not None and battery >= LEAST_BATTERY, f"{_percent(battery)}, at least 50 % needed"
         ),
     ]
-    checks += await _parameter_checks(controller, wanted_parameters(fleet, number, by_rate=by_rate))
+    checks += await _parameter_checks(
+        controller, wanted_parameters(fleet, number, reach_of(fleet, number, fence), by_rate=by_rate)
+    )
     checks.append(await _fence_check(controller, fence))
     return checks
 

@@ -15,6 +15,7 @@ from d2oc.mission import Prepared, prepare, prepare_farm, record_header, team_se
 from d2oc.record import Record, load_record
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
+from d2oc.spray.plan import Plan
 from d2oc_hardware.flight_controller import FlightError
 
 NOTHING = 1e-9
@@ -24,7 +25,9 @@ CRUMB = 1e-12
 """What rounding leaves of a sample."""
 
 
-def prepared_for(scenario: Scenario, resumed: Path | None = None) -> tuple[Prepared, FarmMission | None]:
+def prepared_for(
+    scenario: Scenario, resumed: Path | None = None, plan: Plan | None = None
+) -> tuple[Prepared, FarmMission | None]:
     """Everything that a flight needs before it begins.
 
     Parameters
@@ -33,6 +36,8 @@ def prepared_for(scenario: Scenario, resumed: Path | None = None) -> tuple[Prepa
         What is flown.
     resumed : Path, optional
         Run folder of an earlier flight of it, of which only the rest is flown.
+    plan : Plan, optional
+        Of a spraying mission, made before for just this; default: it is planned here.
 
     Raises
     ------
@@ -40,12 +45,22 @@ def prepared_for(scenario: Scenario, resumed: Path | None = None) -> tuple[Prepa
         If nothing is left, or the folder holds no flight of this mission; one sentence.
     """
     if scenario.spray is not None:
-        prepared, farm = prepare_farm(scenario)
+        prepared, farm = prepare_farm(scenario, plan if resumed is None else no_plan(scenario))
         if resumed is not None:
-            _go_on_spraying(scenario, farm, resumed)
+            _go_on_spraying(scenario, farm, resumed, plan)
         return prepared, farm
     prepared = prepare(scenario)
     return (prepared if resumed is None else _rest_of(scenario, prepared, resumed)), None
+
+
+def n_agents_of(scenario: Scenario) -> int:
+    """Size of the team."""
+    return scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
+
+
+def no_plan(scenario: Scenario) -> Plan:
+    """Nothing to spray for anybody: where a plan is not needed, or made later."""
+    return Plan([], [[] for _ in range(n_agents_of(scenario))])
 
 
 def _rest_of(scenario: Scenario, prepared: Prepared, run: Path) -> Prepared:
@@ -79,7 +94,7 @@ def _acted(record: Record) -> NDArray[np.int64]:
     return np.bincount(record.trajectory["agent"][active], minlength=len(record.header.agents)).astype(np.int64)
 
 
-def _go_on_spraying(scenario: Scenario, farm: FarmMission, run: Path) -> None:
+def _go_on_spraying(scenario: Scenario, farm: FarmMission, run: Path, plan: Plan | None) -> None:
     """Plan what is still owed, beside what all machines believe to have laid."""
     if scenario.spray is not None and scenario.spray.method != "d2oc":
         raise FlightError(
@@ -88,7 +103,7 @@ def _go_on_spraying(scenario: Scenario, farm: FarmMission, run: Path) -> None:
     laid = laid_in(run, farm.runtime.ground.deposit)
     if not laid.any():
         raise FlightError(f"{run}: no machine has left word of what it laid, so this flight cannot be resumed")
-    farm.runtime.resume(laid)
+    farm.runtime.resume(laid, plan)
     if not any(drone.route for drone in farm.runtime.drones):
         raise FlightError(f"{run}: everything was treated, nothing is left to fly")
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from d2oc.phases import Phase as Doing
 from d2oc_hardware.clock import Clock
-from d2oc_hardware.failsafe import Answer, Situation
+from d2oc_hardware.failsafe import BATTERY_LOW, TANK_EMPTY, Answer, Situation
 from d2oc_hardware.flight_controller import FlightController, FlightError, Mode, Telemetry
 from d2oc_hardware.frames import Place, Velocity
 from d2oc_hardware.guard import Guard
@@ -27,6 +27,8 @@ from d2oc_hardware.pilot import Phase, Pilot, Radio, Task
 
 FULL = 0.9
 """A battery with less was not changed."""
+CURABLE = frozenset({BATTERY_LOW.cause, TANK_EMPTY.cause})
+"""Causes to go home that are gone after a service."""
 BY_ITSELF = (Doing.TRANSIT, Doing.MISSION, Doing.RETURN)
 """The machine steers."""
 
@@ -117,11 +119,20 @@ class SprayPilot(Pilot):
         self._pumped |= t.pump > 0.0
         self._litres += t.pump * self._machine.largest_flow * (now - self._looked_at)
         self._looked_at = now
-        self._ends |= self._guard.latched >= Answer.RETURN
+        self._heed_guard()
         if t.landed and not t.armed and self.phase == Phase.LANDING and not self._ends:
             self._handed_over = False
             self.phase = Phase.SERVICE
             self._word = self._by_itself
+
+    def _heed_guard(self) -> None:
+        """Who is sent home ends there, but for what a service cures."""
+        if self._ends or self._guard.latched < Answer.RETURN:
+            return
+        if self._guard.latched == Answer.RETURN and CURABLE.issuperset(self._guard.causes):
+            self._machine.call_home()
+        else:
+            self._ends = True
 
     async def _step_agent(self) -> None:
         """Let the machine decide for every period that has passed since the mission began."""
@@ -161,6 +172,7 @@ class SprayPilot(Pilot):
             self._ends, self.phase = True, Phase.LANDING
 
     def _rise(self) -> None:
+        self._guard.release()  # it has a fresh battery and a full tank, and somebody has said so
         self.phase = Phase.TAKING_OFF
         self._changing = asyncio.ensure_future(self._try_to_rise())
 

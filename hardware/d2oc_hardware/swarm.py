@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import socket
 import sys
@@ -34,9 +35,9 @@ from d2oc_hardware.fleet import Fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
-from d2oc_hardware.preflight import Check
-from d2oc_hardware.resumed import laid_in, prepared_for
-from d2oc_hardware.simulated.parameters import FOR_SWARMS
+from d2oc_hardware.preflight import Check, reach_of
+from d2oc_hardware.resumed import laid_in, n_agents_of, prepared_for
+from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
 """Vehicle models whose commands an autopilot takes as velocities."""
@@ -117,6 +118,8 @@ class Swarm:
         self._prepared, self._farm = prepared_for(plan.scenario, plan.resumed)
         if self._farm is not None:
             require_pads(plan.scenario, plan.fleet, self._farm)
+        boundary = [(float(x), float(y)) for x, y in self._prepared.field.boundary]
+        self._fence = plan.fleet.fence(boundary, [])
         self._drones: list[_Drone] = []
         self._tick = 0
         self._began: float | None = None
@@ -249,6 +252,7 @@ class Swarm:
                 "fleet": plan.fleet.model_dump(mode="json"),
                 "number": number,
                 "agent": as_text(agents[number]) if agents else "",
+                "plan": "" if self._farm is None else as_text(self._farm.runtime.plan),
                 "simulated": plan.simulated,
                 "resumed": str(plan.resumed) if plan.resumed else "",
                 "deposit": str(plan.out / f"drone-{number}-deposit.npy"),
@@ -286,6 +290,7 @@ class Swarm:
             "FS_GCS_TIMEOUT": silence,
             "RTL_ALT": 100.0 * drone.height_m,
             "MAV_GCS_SYSID": plan.fleet.source_system,
+            "FENCE_RADIUS": max(DEFAULTS["FENCE_RADIUS"], math.ceil(reach_of(plan.fleet, number, self._fence))),
         }
         if self._farm is not None:
             parameters.update(sprayer_parameters(plan.scenario, self._farm, number))
@@ -503,11 +508,6 @@ def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
         raise FlightError(f"{scenario.name}: the team has {n_agents} agents and the fleet {len(fleet.drones)} drones")
     if scenario.mission.time_step_s < 0.1:
         raise FlightError(f"{scenario.name}: mission.time_step_s must be at least 0.1 s to be flown")
-
-
-def n_agents_of(scenario: Scenario) -> int:
-    """Size of the team."""
-    return scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
 
 
 def require_pads(scenario: Scenario, fleet: Fleet, farm: FarmMission) -> None:

@@ -29,7 +29,11 @@ def test_the_fleet_file_of_the_page_loads_and_every_key_is_told(tmp_path):
     keys |= {f"limits.{key}" for key in LimitsTable.model_fields}
     keys |= set(Fleet.model_fields) - {"datum", "drones", "limits"}
     assert {key for key in keys if f"`{key}`" not in PAGE} == set()
-    assert all(wanted.name in PAGE for wanted in wanted_parameters(fleet, 0))
+    assert all(
+        wanted.name in PAGE
+        for by_rate in (False, True)
+        for wanted in wanted_parameters(fleet, 0, 50.0, by_rate=by_rate)
+    )
 
 
 def test_every_fault_is_told():

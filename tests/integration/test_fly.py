@@ -30,10 +30,10 @@ COMPILING_S = 400
 
 @pytest.fixture
 def fly(tmp_path):
-    def call(*arguments, duration=40, timeout=COMPILING_S):
+    def call(*arguments, mission=FLOWN, duration=40, timeout=COMPILING_S):
         out = tmp_path / "run"
         command = [
-            sys.executable, "-m", "d2oc", "fly", *FLOWN, "--set", f"mission.duration_s={duration}", "--out", str(out),
+            sys.executable, "-m", "d2oc", "fly", *mission, "--set", f"mission.duration_s={duration}", "--out", str(out),
             "--json", *map(str, arguments),
         ]  # fmt: skip
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
@@ -57,7 +57,7 @@ def kept_pace(summary):
 
 
 def test_four_simulated_vehicles_fly_a_mission_as_it_was_simulated(fly, d2oc, tmp_path):
-    summary, out, said = fly("--sim", 4, "--speedup", 2.5)
+    summary, out, said = fly("--sim", 4, "--speedup", 2.5, mission=("six_drones",))
     is_safe(summary)
     record = load_record(out)
     assert record.digest() == summary["record_digest"]
@@ -69,10 +69,10 @@ def test_four_simulated_vehicles_fly_a_mission_as_it_was_simulated(fly, d2oc, tm
         pytest.skip(f"safe, but the machine was too busy to compare coverage: {said}")
     assert summary["spray_outside_mission_s"] <= 0.5
     changes = [word for key in ("team.n_agents=4", "mission.duration_s=40") for word in ("--set", key)]
-    simulated = d2oc("run", *FLOWN, *changes, "--runtime", "inline", "--json", "--out", "sim", cwd=tmp_path)
+    simulated = d2oc("run", "six_drones", *changes, "--runtime", "inline", "--json", "--out", "sim", cwd=tmp_path)
     w2 = json.loads(simulated.stdout)["w2_m"]
-    assert summary["w2_m"] < 1.35 * w2 + 0.5
-    assert summary["remaining_weight"] < 0.15
+    assert summary["w2_m"] < 1.1 * w2
+    assert summary["remaining_weight"] < 0.05
 
 
 def test_faults_end_as_the_table_says_and_the_rest_finish(fly):
@@ -129,6 +129,40 @@ def test_ctrl_c_during_take_off_lands_everyone_and_leaves_no_record(tmp_path):
     assert summary["status"] == "not begun"
     assert all(drone["truth"]["landed"] for drone in summary["drones"])
     assert not (out / "run.json").exists()
+
+
+SMALL = str(Path(__file__).parents[1] / "small_patch.toml")
+
+
+def test_a_spraying_mission_is_called_home_and_the_rest_is_flown_later(tmp_path):
+    words = ["--sim", "2", "--speedup", "3", "--json"]
+    command = [sys.executable, "-m", "d2oc", "fly"]
+    out = tmp_path / "run"
+    with subprocess.Popen(
+        [*command, SMALL, *words, "--out", str(out)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        wait_for(process, lambda: all((out / f"vehicle-{i}.json").exists() and truth(out, i)["flew"] for i in range(2)))
+        time.sleep(6.0)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=200)
+    assert process.returncode == 130, said
+    first = json.loads(printed)
+    is_safe(first)
+    assert first["litres"] > 0.0
+    done = subprocess.run(
+        [*command, "--resume", str(out), *words], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    second = json.loads(done.stdout)
+    is_safe(second)
+    assert second["overdosed_m2"] == 0.0  # the label holds for both flights together
+    assert second["missed_percent"] < first["missed_percent"]
+    record = load_record(tmp_path / "run-resumed")
+    assert record.digest() == second["record_digest"]
+    if not kept_pace(second):
+        pytest.skip(f"safe, but the machine was too busy to compare what was sprayed: {done.stderr}")
+    assert second["missed_percent"] < 20.0
 
 
 def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):

@@ -133,7 +133,7 @@ def packets_of(path: Path) -> Iterator[tuple[int, Message]]:
     at = 0
     while at + STAMP.size + 3 <= len(data):
         begin = at + STAMP.size
-        end = begin + _length(data, begin)
+        end = begin + packet_length(data, begin)
         if end == begin:
             raise FlightError(f"{path}: no packet stands at byte {begin}, so this is no telemetry log (.tlog)")
         if end > len(data):
@@ -147,8 +147,8 @@ def packets_of(path: Path) -> Iterator[tuple[int, Message]]:
         at = end
 
 
-def _length(data: bytes, begin: int) -> int:
-    """Of the packet that begins there; 0 where none does. [byte]"""
+def packet_length(data: bytes, begin: int) -> int:
+    """Length of the packet that begins there, of which three bytes must be there; 0 where none does. [byte]"""
     if data[begin] == V1:
         return data[begin + 1] + 8
     if data[begin] == V2:

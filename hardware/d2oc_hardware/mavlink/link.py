@@ -190,8 +190,9 @@ async def _open_tcp(link: Link, host: str, port: int) -> None:
     link.first_address = (host, port)
 
     async def read() -> None:
-        while data := await reader.read(4096):
-            link.stream_received(data)
+        with suppress(OSError):  # the other side has gone: telemetry that grows old says so
+            while data := await reader.read(4096):
+                link.stream_received(data)
 
     task = asyncio.ensure_future(read())
 
@@ -217,8 +218,16 @@ def _open_serial(link: Link, device: str, baud: int) -> None:
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        with suppress(BlockingIOError):
-            link.stream_received(os.read(number, 4096))
+        try:
+            data = os.read(number, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:  # the line was pulled: telemetry that grows old says so
+            loop.remove_reader(number)
+            return
+        link.stream_received(data)
 
     def close() -> None:
         loop.remove_reader(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,55 +30,11 @@ from d2oc_hardware.simulated.plant import PointMass
 from d2oc_hardware.spray_pilot import SprayPilot
 from d2oc_hardware.swarm import sprayer_parameters
 
-SMALL = """
-name = "small_patch"
-description = "One patch, two machines whose tanks are too small for it"
-seed = 1
-[field]
-width_m = 60.0
-height_m = 50.0
-no_spray_zones = [{ name = "hive", boundary_m = [[46, 22], [52, 22], [52, 28], [46, 28]] }]
-[density]
-kind = "mixture"
-components = [{ mean_m = [30, 25], sigma_m = [12, 8], weight = 1.0 }]
-[sampling]
-n_samples = 200
-[team]
-n_agents = 2
-[vehicle]
-model = "double-integrator"
-preset = "sprayer"
-liquid_l = 1.0
-max_acceleration_m_s2 = 3.0
-max_speed_m_s = 6.0
-[control]
-terminal_cost = "dare"
-[mission]
-duration_s = 900.0
-time_step_s = 0.5
-[radio]
-comm_range_m = inf
-[dose]
-kind = "threshold"
-threshold = 0.4
-rate_l_ha = 40.0
-maximum_l_ha = 80.0
-[spray]
-speed_m_s = 4.0
-[[stations]]
-place_m = [30.0, -6.0]
-slots = 2
-fill_l_min = 30.0
-swap_s = 20.0
-handling_s = 5.0
-"""
-
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    path = tmp_path_factory.mktemp("farm") / "small.toml"
-    path.write_text(SMALL, encoding="utf-8")
-    return str(path)
+def small():
+    """Path of a spraying mission of two minutes."""
+    return str(Path(__file__).parents[2] / "small_patch.toml")
 
 
 class _NeverWaits(selectors.DefaultSelector):
@@ -198,7 +155,7 @@ async def _fly(scenario, think, pilot_class, plant, beside, resumed) -> Flown:
         if farm is None:
             pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
         else:
-            machine = machine_of(scenario, prepared_for(scenario, resumed)[1], number)
+            machine = machine_of(scenario, prepared_for(scenario, resumed, farm.runtime.plan)[1], number)
             pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=beside is None)
         flown.pilots.append(pilot)
     operator = asyncio.ensure_future(beside(flown.pilots, clock)) if beside is not None else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import tty
 
 import pytest
 
@@ -11,6 +13,7 @@ from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
 from d2oc_hardware.mavlink.controller import MavlinkController
+from d2oc_hardware.mavlink.flight_log import packet_length
 from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
@@ -66,7 +69,91 @@ async def over_signed_udp():
     return await over_udp(bytes(range(32)))
 
 
-@pytest.fixture(params=[in_process, over_udp, over_signed_udp], ids=lambda make: make.__name__)
+class OnAStream:
+    """The end of a stream at which a simulated vehicle speaks."""
+
+    def __init__(self, clock, write):
+        setup = VehicleSetup(FieldDatum(DATUM.geodetic(START)), system=7, peers=(("stream", 0),), parameters=SETTINGS)
+        self.vehicle = SimulatedVehicle(setup, clock)
+        self.vehicle.connection_made(self)
+        self.write, self._pending = write, b""
+        self.task = asyncio.ensure_future(self.vehicle.run())
+
+    def sendto(self, data, address):
+        """What the vehicle says, in two pieces: a stream keeps no packets together."""
+        self.write(data[:7])
+        self.write(data[7:])
+
+    def take(self, data):
+        """Bytes for the vehicle, which takes whole packets."""
+        self._pending += data
+        while len(self._pending) > 2:
+            length = packet_length(self._pending, 0)
+            if not length:
+                self._pending = self._pending[1:]
+            elif length > len(self._pending):
+                return
+            else:
+                self.vehicle.datagram_received(self._pending[:length], ("stream", 0))
+                self._pending = self._pending[length:]
+
+
+async def over_tcp():
+    clock, ends = Clock(SPEEDUP), []
+
+    async def serve(reader, writer):
+        end = OnAStream(clock, writer.write)
+        ends.append((end, writer))
+        while data := await reader.read(4096):
+            end.take(data)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    link = await open_link(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    while not ends:
+        await asyncio.sleep(0.01)
+    end, writer = ends[0]
+    controller = MavlinkController(link, 7, DATUM, clock)
+    return Bench(controller, end.vehicle.autopilot, clock, (end.task.cancel, link.close, writer.close, server.close))
+
+
+async def over_serial():
+    clock, loop = Clock(SPEEDUP), asyncio.get_running_loop()
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    tty.setraw(ours)
+    end = OnAStream(clock, lambda data: os.write(ours, data))
+    loop.add_reader(ours, lambda: end.take(os.read(ours, 4096)))
+    link = await open_link(f"serial:{os.ttyname(theirs)}:115200")
+    controller = MavlinkController(link, 7, DATUM, clock)
+
+    def pull():
+        loop.remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+    return Bench(controller, end.vehicle.autopilot, clock, (end.task.cancel, link.close, pull))
+
+
+@pytest.mark.parametrize("make", [over_tcp, over_serial])
+def test_a_line_that_is_pulled_lets_telemetry_grow_old_and_nothing_else(make):
+    async def whole():
+        bench = await make()
+        await bench.controller.connect()
+        stop, close, *pull = bench.tidy
+        stop()
+        for step in pull:
+            step()
+        heard = bench.controller.telemetry.position_time
+        await bench.clock.sleep(3.0)
+        bench.controller.fly(Velocity(1.0, 0.0, 0.0))
+        assert bench.controller.telemetry.position_time <= heard + 0.5
+        await bench.controller.close()
+        close()
+
+    asyncio.run(asyncio.wait_for(whole(), 30))
+
+
+@pytest.fixture(params=[in_process, over_udp, over_signed_udp, over_tcp, over_serial], ids=lambda make: make.__name__)
 def fly(request):
     """Runs a flight on a bench of each kind."""
 

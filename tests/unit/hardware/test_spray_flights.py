@@ -76,6 +76,29 @@ def test_a_machine_on_the_ground_waits_for_the_word_of_the_operator(fly, small):
     assert sum(s["sorties"] for s in flown.summaries) > 2
 
 
+def test_a_machine_whose_battery_calls_it_home_goes_on_with_a_fresh_one(fly, small):
+    drained = []
+
+    async def operator(pilots, clock):
+        pilot = pilots[0]
+        while pilot.phase != Phase.MISSION:
+            await clock.sleep(1.0)
+        await clock.sleep(4.0)
+        pilot._controller._autopilot.battery = 0.2
+        drained.append(pilot.summary()["sorties"])
+        while not all(p.is_down for p in pilots):
+            for p in pilots:
+                p.serviced()
+            await clock.sleep(5.0)
+
+    flown = fly(load_scenario(small), beside=operator)
+    first, second = flown.summaries
+    assert first["causes"] == ["the battery is needed for the way home"]
+    assert first["sorties"] > drained[0]
+    assert first["landed"]
+    assert second["causes"] == []
+
+
 def test_a_called_home_machine_stays_home(fly, small):
     async def operator(pilots, clock):
         await clock.sleep(45.0)
@@ -113,9 +136,10 @@ def test_a_flow_told_ahead_is_the_flow_of_the_plan(small):
     place = runtime.team.position[0]
     velocity = runtime.team.state[0][runtime.motion.velocity_states[0]]
     wanted = runtime.wanted_flow(0, place, velocity)
-    lines = runtime.plan.lines
+    passes = runtime.plan.passes[drone.leg.segment.lattice]
+    lines = passes.lines
     along = (place + runtime.task.shift - [lines.x, lines.y]) @ [lines.cos, lines.sin]
-    rate = runtime.plan.flow[drone.leg.segment.line, math.floor(along / lines.slot)]
+    rate = passes.flow[drone.leg.segment.line, math.floor(along / lines.slot)]
     assert rate > 0
     expected = rate * 1e-4 * lines.spacing * np.hypot(*velocity) / (1.0 - runtime.task.spray.evaporated_share)
     assert wanted == pytest.approx(expected, rel=0.1)
