@@ -376,7 +376,7 @@ def _has_several(record: Record) -> bool:
 FIGURES: dict[str, Kind] = {
     "flown": Kind("Where the team flew, over the reference density (grey).", draw_flown),
     "untreated": Kind(
-        "What nobody treated, on the colour scale of the whole density; of a spraying mission the dose missing.",
+        "What nobody treated; of a spraying mission the dose missing.",
         draw_untreated,
     ),
     "cells": Kind(
