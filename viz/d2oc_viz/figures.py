@@ -370,7 +370,7 @@ FIGURES: dict[str, Kind] = {
         "Cells over what was left (grey): how optimal transport divides that by places and capacities of the agents.",
         cells.draw_cells,
         cells.divides,
-        "a law that divides the map",
+        "a law that divides the map among several agents",
         wide=True,
     ),
     "remaining": Kind("Weight that remains to be treated, in truth and as the agents believe.", draw_remaining),
