@@ -15,9 +15,11 @@ from d2oc.errors import RecordError
 from d2oc.record import Record
 from d2oc_viz import maps
 from d2oc_viz.course import truly_remaining
+from d2oc_viz.doses import cells_of, draw_raster, has_doses, laid
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, new_figure, styled
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 RATES = {".mp4": 25, ".gif": 12}
 """Pictures a second, by the ending of the file."""
@@ -89,6 +91,69 @@ def _counted(
             on_progress(i + 1, n_pictures)
 
 
+class Left:
+    """The weight that is left, where it is."""
+
+    label = "untreated weight [% of the whole per ha]"
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.grid = maps.grid_of(record)
+        self.weight = record.samples["weight"].copy()
+        table = record.consumption
+        order = np.argsort(table["tick"], kind="stable")
+        self.taken = {name: table[name][order] for name in ("tick", "sample", "amount")}
+        self.applied = 0
+
+    def draw_ground(self, axes: Any) -> None:
+        """The density in grey, unless it moves."""
+        if self.record.header.motion is None:
+            maps.draw_weight(axes, self.record, self.record.samples["weight"], maps.greys(), top_share=0.35)
+
+    def draw(self, axes: Any) -> Any:
+        """What `at` changes."""
+        return maps.draw_weight(axes, self.record, self.weight, maps.warm())
+
+    def at(self, tick: int) -> Floats:
+        """Values at a tick; ticks do not fall."""
+        until = int(np.searchsorted(self.taken["tick"], tick, "right"))
+        now = slice(self.applied, until)
+        np.subtract.at(self.weight, self.taken["sample"][now], self.taken["amount"][now])
+        self.applied = until
+        return maps.per_hectare(self.record, np.maximum(self.weight, 0.0), self.grid, tick)
+
+
+class Laid:
+    """The dose that lies on the ground of a spraying mission; see `Left`."""
+
+    label = "dose laid [L/ha]"
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        tick, cell, dose = laid(record)
+        order = np.argsort(tick, kind="stable")
+        self.tick, self.cell, self.dose = tick[order], cell[order], dose[order]
+        self.wanted = cells_of(record, "target_l_ha")
+        self.ground = np.zeros(self.wanted.size)
+        self.top = max(float(self.wanted.max()), float(np.quantile(record.cells["deposit_l_ha"], 0.995)), 1e-9)
+        self.applied = 0
+
+    def draw_ground(self, axes: Any) -> None:
+        """The dose wanted in grey."""
+        draw_raster(axes, self.record, self.wanted, maps.greys(), 0.0, self.top / 0.35)
+
+    def draw(self, axes: Any) -> Any:
+        """What `at` changes."""
+        return draw_raster(axes, self.record, self.ground.reshape(self.wanted.shape), maps.warm(), 0.0, self.top)
+
+    def at(self, tick: int) -> Floats:
+        """Values at a tick; ticks do not fall."""
+        until = int(np.searchsorted(self.tick, tick, "right"))
+        np.add.at(self.ground, self.cell[self.applied : until], self.dose[self.applied : until])
+        self.applied = until
+        return self.ground.reshape(self.wanted.shape)
+
+
 class Film:
     """Pictures of a record; what does not change is drawn once."""
 
@@ -98,9 +163,7 @@ class Film:
         self.record = record
         self.position = record.by_tick("x_m", "y_m")
         self.remaining = truly_remaining(record)
-        self.grid = maps.grid_of(record)
-        self.left = record.samples["weight"].copy()
-        self._sort_consumption()
+        self.shown = Laid(record) if has_doses(record) else Left(record)
         figure = new_figure(WIDTH, maps.map_height(record, WIDTH - 1.9))
         agg: Any = backend_agg
         self.canvas = agg.FigureCanvasAgg(figure)
@@ -120,16 +183,9 @@ class Film:
                 self.axes.draw_artist(artist)
             yield np.asarray(self.canvas.buffer_rgba()).copy()
 
-    def _sort_consumption(self) -> None:
-        table = self.record.consumption
-        order = np.argsort(table["tick"], kind="stable")
-        self.taken = {name: table[name][order] for name in ("tick", "sample", "amount")}
-        self.applied = 0
-
     def _draw_ground(self) -> None:
-        """All that stays: axes, boundary, zones, the density in grey unless it moves, colour bar."""
-        if self.record.header.motion is None:
-            maps.draw_weight(self.axes, self.record, self.record.samples["weight"], maps.greys(), top_share=0.35)
+        """All that stays: axes, boundary, zones, what was to be treated, colour bar."""
+        self.shown.draw_ground(self.axes)
         maps.frame(self.axes, self.record)
         self.title = self.axes.set_title("", animated=True)
 
@@ -140,8 +196,8 @@ class Film:
         n = self.record.header.n_agents
         few = n <= MANY_AGENTS
         colours = [agent_colour(r, n) for r in range(n)]
-        self.weight = maps.draw_weight(self.axes, self.record, self.left, maps.warm())
-        maps.colour_bar(self.axes, self.weight, "untreated weight [% of the whole per ha]")
+        self.weight = self.shown.draw(self.axes)
+        maps.colour_bar(self.axes, self.weight, self.shown.label)
         self.trails = LineCollection([], colors=colours, linewidths=1.2 if few else 0.6, alpha=0.8)
         self.axes.add_collection(self.trails, autolim=False)
         size = 40 if few else 14 if n <= 150 else 5
@@ -152,12 +208,8 @@ class Film:
             artist.set_animated(True)
 
     def _move_to(self, tick: int) -> None:
-        until = int(np.searchsorted(self.taken["tick"], tick, "right"))
-        now = slice(self.applied, until)
-        np.subtract.at(self.left, self.taken["sample"][now], self.taken["amount"][now])
-        self.applied = until
-        left = maps.per_hectare(self.record, np.maximum(self.left, 0.0), self.grid, tick)
-        self.weight.set_array(np.ma.masked_less_equal(left, maps.NOTHING * self.weight.norm.vmax))
+        values = self.shown.at(tick)
+        self.weight.set_array(np.ma.masked_less_equal(values, maps.NOTHING * self.weight.norm.vmax))
         self.drones.set_offsets(self.position[tick])
         self.trails.set_segments(self._trails(tick))
         seconds = tick * self.record.header.time_step_s

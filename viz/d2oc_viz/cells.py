@@ -51,11 +51,11 @@ class Division:
 
 
 def divides(record: Record) -> bool:
-    """Whether the law of a mission divides what is left among the agents."""
+    """Whether the law of a mission divides what is left among several agents."""
     scenario = tomllib.loads(record.scenario_toml)
     assigned = scenario.get("assignment", {}).get("method") == "semi-discrete"
     planned = scenario.get("control", {}).get("law") == "mission-plan"
-    return (assigned or planned) and not record.cells
+    return (assigned or planned) and record.header.n_agents > 1 and not record.cells
 
 
 def moments(record: Record) -> list[int]:

@@ -7,11 +7,13 @@ nearest places of spraying as the footprint would.
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2oc.record import Record
+from d2oc_viz import maps
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -63,3 +65,20 @@ def _sigma(record: Record) -> float:
     cell = float((record.header.raster or {})["cell_m"])
     swath = tomllib.loads(record.scenario_toml).get("spray", {}).get("swath_m", SWATH_PER_SIGMA * cell)
     return float(swath) / SWATH_PER_SIGMA
+
+
+def cells_of(record: Record, name: str) -> Floats:
+    """A column of the table `cells`, shape (rows, columns)."""
+    raster = record.header.raster or {}
+    return np.asarray(record.cells[name].reshape(raster["n_rows"], raster["n_columns"]), np.float64)
+
+
+def draw_raster(axes: Any, record: Record, values: Floats, colours: Any, low: float, high: float) -> Any:
+    """Draw values over the raster of a farm mission; next to nothing is left blank."""
+    raster = record.header.raster or {}
+    x, y = (
+        raster[f"origin_{axis}_m"] + raster["cell_m"] * np.arange(raster[count] + 1)
+        for axis, count in (("x", "n_columns"), ("y", "n_rows"))
+    )
+    shown = np.ma.masked_inside(values, -maps.NOTHING * high, maps.NOTHING * high)
+    return axes.pcolormesh(x, y, shown, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)

@@ -15,7 +15,7 @@ from d2oc.metrics import CHEAP_PAIRS, planned_work, weight_left, work_done
 from d2oc.record import Record
 from d2oc.transport.wasserstein import Distance, wasserstein2
 from d2oc_viz import cells, course, maps
-from d2oc_viz.doses import has_doses
+from d2oc_viz.doses import cells_of, draw_raster, has_doses
 from d2oc_viz.drawing import MANY_AGENTS, agent_colour, new_figure, save, styled
 
 Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ def draw_wanted(axes: Any, record: Record, tick: int = 0) -> None:
     """In grey what was to be treated: the dose wanted of a spraying mission, else the reference density at a tick."""
     if has_doses(record):
         wanted = cells_of(record, "target_l_ha")
-        _raster(axes, record, wanted, maps.greys(), 0.0, max(float(np.nanmax(wanted)), 1e-9))
+        draw_raster(axes, record, wanted, maps.greys(), 0.0, max(float(np.nanmax(wanted)), 1e-9))
     else:
         maps.draw_weight(axes, record, record.samples["weight"], maps.greys(), tick=tick)
 
@@ -94,7 +94,11 @@ def untreated_map(axes: Any, record: Record) -> None:
         wanted = cells_of(record, "target_l_ha")
         missing = np.maximum(wanted - cells_of(record, "deposit_l_ha"), 0.0)
         top = max(float(np.nanmax(wanted)), 1e-9)
-        image, label, title = _raster(axes, record, missing, maps.warm(), 0.0, top), "[L/ha]", "dose missing at the end"
+        image, label, title = (
+            draw_raster(axes, record, missing, maps.warm(), 0.0, top),
+            "[L/ha]",
+            "dose missing at the end",
+        )
     else:
         image = maps.draw_weight(axes, record, left, maps.warm(), tick=record.n_ticks - 1)
         label, title = "untreated weight [% of the whole per ha]", "untreated at the end"
@@ -329,28 +333,11 @@ def draw_dose(record: Record) -> Any:
         (top, top, worst),
         strict=True,
     ):
-        image = _raster(axes, record, values, colours, low, high)
+        image = draw_raster(axes, record, values, colours, low, high)
         maps.frame(axes, record)
         axes.set_title(title)
         maps.colour_bar(axes, image, "[L/ha]")
     return figure
-
-
-def cells_of(record: Record, name: str) -> Floats:
-    """A column of the table `cells`, shape (rows, columns)."""
-    raster = record.header.raster or {}
-    return np.asarray(record.cells[name].reshape(raster["n_rows"], raster["n_columns"]), np.float64)
-
-
-def _raster(axes: Any, record: Record, values: Floats, colours: Any, low: float, high: float) -> Any:
-    """Draw values over the raster of a farm mission; next to nothing is left blank."""
-    raster = record.header.raster or {}
-    x, y = (
-        raster[f"origin_{axis}_m"] + raster["cell_m"] * np.arange(raster[count] + 1)
-        for axis, count in (("x", "n_columns"), ("y", "n_rows"))
-    )
-    shown = np.ma.masked_inside(values, -maps.NOTHING * high, maps.NOTHING * high)
-    return axes.pcolormesh(x, y, shown, cmap=colours, vmin=low, vmax=high, rasterized=True, lw=0)
 
 
 def _tank_column(record: Record) -> str:
@@ -376,14 +363,14 @@ def _has_several(record: Record) -> bool:
 FIGURES: dict[str, Kind] = {
     "flown": Kind("Where the team flew, over the reference density (grey).", draw_flown),
     "untreated": Kind(
-        "What nobody treated, on the colour scale of the whole density; of a spraying mission the dose missing.",
+        "What nobody treated; of a spraying mission the dose missing.",
         draw_untreated,
     ),
     "cells": Kind(
         "Cells over what was left (grey): how optimal transport divides that by places and capacities of the agents.",
         cells.draw_cells,
         cells.divides,
-        "a law that divides the map",
+        "a law that divides the map among several agents",
         wide=True,
     ),
     "remaining": Kind("Weight that remains to be treated, in truth and as the agents believe.", draw_remaining),

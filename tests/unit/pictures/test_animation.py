@@ -39,8 +39,18 @@ def test_the_last_picture_shows_the_end(record):
         film = Film(record)
         list(film.pictures(np.array([0, 10, record.n_ticks - 1])))
     np.testing.assert_allclose(film.drones.get_offsets(), record.by_tick("x_m", "y_m")[-1])
-    np.testing.assert_allclose(np.maximum(film.left, 0), weight_left(record), atol=1e-12)
+    np.testing.assert_allclose(np.maximum(film.shown.weight, 0), weight_left(record), atol=1e-12)
     assert film.title.get_text() == "20 s, 25.0 % untreated"
+
+
+def test_the_film_of_a_spraying_mission_ends_at_the_doses_of_the_record(sprayed):
+    with styled():
+        film = Film(sprayed)
+        list(film.pictures(np.array([0])))
+        assert film.weight.get_array().mask.all()
+        list(film.pictures(np.array([20, sprayed.n_ticks - 1])))
+    laid = np.ma.filled(film.weight.get_array(), 0.0).ravel()
+    np.testing.assert_allclose(laid, sprayed.cells["deposit_l_ha"], atol=0.1)
 
 
 def test_progress_counts_the_pictures(record, tmp_path):

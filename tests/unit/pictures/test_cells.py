@@ -115,3 +115,8 @@ def test_a_replay_shows_the_cells_at_two_dozen_moments(flown):
     division = division_at(record, ticks[5])
     first = counts[:5].sum()
     assert x[first : first + counts[5].sum()] == pytest.approx(np.concatenate(division.cells)[:, 0], abs=1e-2)
+
+
+def test_one_agent_divides_nothing_with_anyone():
+    alone = simulate(load_scenario("six_drones", overrides={**CHANGES, "team.n_agents": 1, "mission.duration_s": 1.0}))
+    assert "cells" not in figures_of(alone)

@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from d2oc.metrics import remaining_weight
 from d2oc.record import RecordWriter
 from d2oc_viz import live
 from d2oc_viz.live import LiveView, Story
+from d2oc_viz.replay import unpack
 
 CHANGES = {"mission.duration_s": 10.0, "team.n_agents": 3}
 
@@ -184,3 +186,15 @@ def test_a_page_that_fell_behind_skips_frames_but_not_the_last(make_record, monk
     ticks = [frame["tick"] for frame in json.loads(story.since(9, 0, most=5))["frames"]]
     assert len(ticks) <= 6
     assert (ticks[0], ticks[-1]) == (10, 50)
+
+
+def test_a_page_is_told_how_samples_move(make_record):
+    record = make_record()
+    points = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
+    moving = replace(record.header, motion={"kind": "drift", "velocity_m_s": [1.0, 0.5]})
+    opening = Story(moving, points, record.samples["weight"]).opening()
+    assert opening["head"]["way_ticks"] == [0, 40]
+    ground = opening["head"]["ground_quantum_m"]
+    way = unpack(base64.b64decode(opening["streams"]["way_x"])).reshape(-1, 2) * ground
+    assert way == pytest.approx(points[:, :1] + [0.0, 20.0], abs=ground)
+    assert Story(record.header, points, record.samples["weight"]).opening()["head"]["way_ticks"] == []
