@@ -164,13 +164,7 @@ class BulletWorld:
 
     def guide(self, period: float, state: Floats, velocity: Floats, height: Floats, standing: Flags) -> None:
         """Fly one control period by velocities and heights; they may touch the ground. See `d2oc.world.World`."""
-        self._let_land(True)
-        self._setpoint.mode[:] = np.where(standing | (self.fault != Fault.NONE), OFF, VELOCITY)
-        self._setpoint.command[:] = velocity
-        self._setpoint.place[:, 2] = height
-        self._fly_period()
-        self._measure(state)
-        self.model_error[:] = 0.0
+        self._fly_told(VELOCITY, state, velocity, height, standing)
 
     def steer(self, state: Floats, acceleration: Floats, height: Floats, standing: Flags) -> None:
         """Fly one control period by accelerations and heights; they may touch the ground.
@@ -186,11 +180,14 @@ class BulletWorld:
         standing : ndarray of bool, shape (L,)
             Whose motors are off.
         """
-        self._let_land(True)
-        self._setpoint.mode[:] = np.where(standing | (self.fault != Fault.NONE), OFF, ACCELERATION)
-        self._setpoint.command[:] = acceleration
         velocity = [list(self._setup.models[kind].velocity_states or ()) for kind in self._setup.kind]
         self._setpoint.velocity[:] = [state[r, columns] for r, columns in enumerate(velocity)]
+        self._fly_told(ACCELERATION, state, acceleration, height, standing)
+
+    def _fly_told(self, mode: int, state: Floats, command: Floats, height: Floats, standing: Flags) -> None:
+        self._let_land(True)
+        self._setpoint.mode[:] = np.where(standing | (self.fault != Fault.NONE), OFF, mode)
+        self._setpoint.command[:] = command
         self._setpoint.place[:, 2] = height
         self._fly_period()
         self._measure(state)
