@@ -55,9 +55,7 @@ def take(browser, name: str, page: Path, height: int) -> None:
     """Picture of the top of a page."""
     browser.look(1265, height)
     browser.open(page)
-    browser.command("Emulation.setScrollbarsHidden", hidden=True)
     keep(browser, name)
-    browser.command("Emulation.setScrollbarsHidden", hidden=False)
 
 
 def play_to(browser, name: str, program: str) -> None:
