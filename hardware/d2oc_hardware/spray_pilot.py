@@ -120,6 +120,8 @@ class SprayPilot(Pilot):
         self._litres += t.pump * self._machine.largest_flow * (now - self._looked_at)
         self._looked_at = now
         self._heed_guard()
+        if t.landed and not t.armed and self.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURNING):
+            self._ends, self.phase = True, Phase.LANDING  # its pilot or its autopilot has brought it down
         if t.landed and not t.armed and self.phase == Phase.LANDING and not self._ends:
             self._handed_over = False
             self.phase = Phase.SERVICE

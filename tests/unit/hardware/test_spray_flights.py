@@ -12,6 +12,7 @@ from d2oc.scenario import load_scenario
 from d2oc_hardware.fleet import simulated_fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.pilot import Phase
+from d2oc_hardware.simulated.autopilot import CopterMode
 from d2oc_hardware.swarm import require_flyable, require_pads
 
 
@@ -97,6 +98,24 @@ def test_a_machine_whose_battery_calls_it_home_goes_on_with_a_fresh_one(fly, sma
     assert first["sorties"] > drained[0]
     assert first["landed"]
     assert second["causes"] == []
+
+
+def test_a_machine_that_its_pilot_lands_stays_down_and_the_other_finishes(fly, small):
+    async def operator(pilots, clock):
+        while pilots[0].phase != Phase.MISSION:
+            await clock.sleep(1.0)
+        pilots[0]._controller._autopilot.set_mode(CopterMode.LAND)
+        while not all(p.is_down for p in pilots):
+            pilots[1].serviced()
+            await clock.sleep(5.0)
+
+    flown = fly(load_scenario(small), beside=operator)
+    first, second = flown.summaries
+    assert first["sorties"] == 1
+    assert first["causes"] == ["a pilot has changed the mode"]
+    assert second["sorties"] >= 1
+    assert second["causes"] == []
+    assert all(s["landed"] for s in flown.summaries)
 
 
 def test_a_called_home_machine_stays_home(fly, small):
