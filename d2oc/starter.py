@@ -243,7 +243,7 @@ duration_s = {duration}                     # at the most; it ends when everybod
 time_step_s = 0.5
 
 [radio]
-comm_range_m = inf                      # all know what all have sprayed; needed beside [spray]
+comm_range_m = inf                      # all know what all have sprayed
 
 [world]
 height_m = 3.0                          # above the crop

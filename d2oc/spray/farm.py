@@ -410,7 +410,8 @@ class FarmRuntime:
         passes = self.plan.passes[leg.segment.lattice]
         return flow_at(
             float(at[0]), float(at[1]), float(velocity[0]), float(velocity[1]), leg.segment.line, forwards,
-            passes.flow, passes.lines, self.task.map.grid, self.task.footprint, self._gear, self.ground, self._space,
+            passes.flow, passes.lines, self.task.map.grid, self.task.footprint, self._gear, self._grounds[r],
+            self._space,
         )  # fmt: skip
 
     def lose(self, r: int) -> None:

@@ -41,7 +41,7 @@ from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
 """Vehicle models whose commands an autopilot takes as velocities."""
-PLANNED_METHODS = ("d2oc", "prescription", "uniform")
+PLANNED_METHODS = ("d2oc", "prescription", "prescription-skip", "uniform")
 """Spraying missions whose passes stand before take-off."""
 RUNGS = ("simulation", "bench", "tethered", "single", "swarm")
 START_TIMEOUT_WALL_S = 120.0
