@@ -46,6 +46,8 @@ PLANNED_METHODS = ("d2oc", "prescription", "prescription-skip", "uniform")
 RUNGS = ("simulation", "bench", "tethered", "single", "swarm")
 START_TIMEOUT_WALL_S = 120.0
 """Until all drone processes are connected and checked. [s]"""
+START_EACH_WALL_S = 20.0
+"""The same for each of many: they share the processors. [s]"""
 ALIVE_INTERVAL = 1.0
 """The drones hear from the ground station so often. [s]"""
 COUNTDOWN = 1.0
@@ -271,7 +273,7 @@ class Swarm:
     async def _until_switched_on(self) -> None:
         """Until every simulated vehicle speaks: on a new machine it compiles longer than a real one is waited for."""
         reports = [self._report_of(number) for number in range(len(self._drones))]
-        end = asyncio.get_running_loop().time() + START_TIMEOUT_WALL_S
+        end = asyncio.get_running_loop().time() + self._start_timeout
         while not all(report.exists() for report in reports) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.05)
 
@@ -321,10 +323,14 @@ class Swarm:
                     self._order(self._drones[number], "die")
             await self._clock.sleep(ALIVE_INTERVAL)
 
+    @property
+    def _start_timeout(self) -> float:
+        return max(START_TIMEOUT_WALL_S, START_EACH_WALL_S * len(self._drones))
+
     async def _wait(self, holds: Callable[[_Drone], bool], complaint: str, timeout: float | None = None) -> None:
         """Until something holds of every drone; raises for the first of which it does not."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + (START_TIMEOUT_WALL_S if timeout is None else self._clock.wall(timeout))
+        end = loop.time() + (self._start_timeout if timeout is None else self._clock.wall(timeout))
         while not all(map(holds, self._drones)):
             late = next(n for n, drone in enumerate(self._drones) if not holds(drone))
             drone = self._drones[late]
