@@ -221,7 +221,7 @@ def test_nobody_sits_in_front_of_the_pond(law):
         "control.plan_routes": 2,
         "mission.duration_s": 60.0,
     }
-    record = simulate(load_scenario("field_20ha", overrides=changes))
+    record = simulate(load_scenario("field_20ha", overrides=changes), runtime="arrays")
     pond = np.array(record.header.no_fly_zones_m[0])
     for r in range(2):
         flown = ways_flown(record, r)
