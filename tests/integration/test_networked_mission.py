@@ -190,7 +190,7 @@ async def over():
 
 
 def test_when_a_process_is_killed_the_team_carries_on(folder):
-    changes = CHANGES | {"mission.duration_s": 200.0}  # many steps: it is killed long before the end
+    changes = CHANGES | {"mission.duration_s": 1000.0}  # killed after half a second, long before the end
     addresses = free_addresses(N_AGENTS)
     processes = [start(folder, r, addresses, changes) for r in range(N_AGENTS)]
     part = folder / "part-1" / "parts" / "trajectory-000001.parquet"
@@ -203,7 +203,7 @@ def test_when_a_process_is_killed_the_team_carries_on(folder):
     assert [outcome["missed"] for outcome in said] == [0, 0]  # its silence was noticed, not waited for
     joined = join_parts(parts_in(folder), folder / "joined")
     killed_at = load_record(folder / "part-1").n_ticks
-    assert 1 < killed_at < 1001 == joined.n_ticks
+    assert 1 < killed_at < 5001 == joined.n_ticks
     active = joined.by_tick("active")[:, :, 0]
     assert active[killed_at - 1, 1]
     assert not active[killed_at:, 1].any()
@@ -211,7 +211,7 @@ def test_when_a_process_is_killed_the_team_carries_on(folder):
     assert (place[killed_at - 1 :] == place[killed_at - 1]).all()
     heard = joined.messages
     assert heard["tick"][heard["sender"] == 1].max() <= killed_at + 1
-    assert joined.summary()["n_steps"] == 1000
+    assert joined.summary()["n_steps"] == 5000
 
 
 def test_who_has_a_wrong_certificate_flies_alone_and_is_told_so(folder, tmp_path):
