@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.control.d2oc import Team
 from d2oc.control.fence import fence_of
-from d2oc.control.ways import Ways
+from d2oc.control.stopping import stoppable_speed
+from d2oc.control.ways import Ways, way_past
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.errors import ScenarioError
 from d2oc.field import Field
@@ -25,7 +27,7 @@ from d2oc.runtime.choice import Runtime
 from d2oc.scenario.schema import Scenario, TransitTable
 from d2oc.vehicles.motion import Motion, motion_arrays
 from d2oc.world import World
-from d2oc.worlds import start_heights
+from d2oc.worlds import home_places, start_heights, start_places
 
 ACCELERATION = 2.0
 """To and from the speed of transit. [m/s^2]"""
@@ -70,26 +72,20 @@ class TransitPlan:
     reach: float
     """No way home is longer than this. [m]"""
 
-    @property
+    @cached_property
     def n_out(self) -> int:
         """Steps before the mission: it begins on time, so that its length is known."""
         longest = max(self._length(a, b) for a, b in zip(self.home, self.start, strict=True))
         return self._steps(float(self.height.max()) / self.climb + self._time(longest))
 
-    @property
+    @cached_property
     def n_steps(self) -> int:
         """Most steps of everything."""
         descent = float(self.height.max()) / self.descent
         return self.n_out + self.n_mission + self._steps(self._time(self.reach) + descent)
 
-    def way(self, start: Floats, end: Floats) -> list[Floats]:
-        """Corners of the way from one place to another, its end last."""
-        if self.ways is None or self.ways.is_clear(np.array([start, end])):
-            return [end]
-        return [*self.ways.between(start, end)[1:-1], end]
-
     def _length(self, start: Floats, end: Floats) -> float:
-        corners = np.array([start, *self.way(start, end)])
+        corners = np.array([start, *way_past(self.ways, start, end)])
         return float(np.linalg.norm(np.diff(corners, axis=0), axis=1).sum())
 
     def _time(self, length: float) -> float:
@@ -121,11 +117,11 @@ class TransitRuntime:
         self.world: World = mission.world
         n_agents = len(plan.height)
         self._initial = self.team.state.copy()
-        self._columns = self.motion.position_states[self.team.kind]
-        np.put_along_axis(self.team.state, self._columns, plan.home, axis=1)
+        np.put_along_axis(self.team.state, self.motion.position_states[self.team.kind], plan.home, axis=1)
         self.team.state[:] = self.world.true_state(self.team.state)
         locate_all(self.team, self.motion)
-        self._phase = np.full(n_agents, Phase.GROUND, np.int32)
+        self._phase = Phase.GROUND
+        """Of everyone: the team acts as one."""
         self._height: Floats = np.zeros(n_agents)
         self._velocity: Floats = np.zeros((n_agents, 2))
         self._settled = 0.0
@@ -147,7 +143,7 @@ class TransitRuntime:
 
     def _begin(self) -> None:
         """Who is at its start begins exactly as without a way there."""
-        self._phase[:] = Phase.MISSION
+        self._phase = Phase.MISSION
         place = positions(self.team.state, self.team.kind, self.motion)
         there = np.linalg.norm(place - self._plan.start, axis=1) < SAME_PLACE_M
         self.team.state[there] = self._initial[there]
@@ -155,24 +151,24 @@ class TransitRuntime:
 
     def _out(self) -> None:
         if (self._height < self._plan.height).any():
-            self._phase[:] = Phase.TAKE_OFF
+            self._phase = Phase.TAKE_OFF
             self._height = np.minimum(self._plan.height, self._height + self._plan.climb * self._plan.time_step)
             self._ways = [[home] for home in self._plan.home]
-        elif self._settles() and not (self._phase == Phase.TRANSIT).any():
+        elif self._settles() and self._phase != Phase.TRANSIT:
             self._set_out(Phase.TRANSIT, self._plan.start)
         self._fly()
 
     def _home(self) -> None:
-        flying = self._flying
-        if (self._phase == Phase.MISSION).any():
+        flying = ~self.world.lost
+        if self._phase == Phase.MISSION:
             self._velocity[:] = 0.0
             self._set_out(Phase.RETURN, self._plan.home)
-        elif (self._phase == Phase.RETURN).any() and (self._arrived(self._plan.home) | ~flying).all():
-            self._phase[:], self._settled = Phase.LANDING, 0.0
-        if (self._phase == Phase.LANDING).any():
+        elif self._phase == Phase.RETURN and (self._arrived(self._plan.home) | ~flying).all():
+            self._phase, self._settled = Phase.LANDING, 0.0
+        if self._phase == Phase.LANDING:
             self._height = np.maximum(0.0, self._height - self._plan.descent * self._plan.time_step)
             if not (self._height[flying] > 0.0).any() and self._settles():
-                self._phase[:] = Phase.GROUND
+                self._phase = Phase.GROUND
         self._fly()
 
     def _settles(self) -> bool:
@@ -182,8 +178,8 @@ class TransitRuntime:
 
     def _set_out(self, phase: Phase, to: Floats) -> None:
         place = positions(self.team.state, self.team.kind, self.motion)
-        self._phase[:], self._settled = phase, 0.0
-        self._ways = [self._plan.way(here, end) for here, end in zip(place, to, strict=True)]
+        self._phase, self._settled = phase, 0.0
+        self._ways = [way_past(self._plan.ways, here, end) for here, end in zip(place, to, strict=True)]
 
     def _arrived(self, at: Floats) -> Flags:
         place = positions(self.team.state, self.team.kind, self.motion)
@@ -194,22 +190,20 @@ class TransitRuntime:
         """One control period by velocities and heights."""
         plan, team = self._plan, self.team
         place = positions(team.state, team.kind, self.motion)
-        standing: Flags = self._phase == Phase.GROUND
+        stands = self._phase == Phase.GROUND
         for r, way in enumerate(self._ways):
             if len(way) > 1 and math.dist(place[r], way[0]) < ARRIVED_M:
                 way.pop(0)
             self._velocity[r] = towards(place[r], way[0], self._velocity[r], float(plan.speed[r]), plan.time_step)
-        self._velocity[standing] = 0.0
+        if stands:
+            self._velocity[:] = 0.0
+        standing: Flags = np.full(len(place), stands)
         self.world.guide(plan.time_step, team.state, self._velocity, self._height, standing)
         locate_all(team, self.motion)
         team.active[:] = False
         team.consumed[:] = 0.0
         team.input[:] = np.nan
         team.goal[:] = [way[-1] for way in self._ways]
-
-    @property
-    def _flying(self) -> Flags:
-        return ~self.world.lost
 
     @property
     def mail(self) -> Mail:
@@ -219,8 +213,7 @@ class TransitRuntime:
     @property
     def finished(self) -> bool:
         """Whether everyone stands on the ground again, or is lost."""
-        down = (self._phase == Phase.GROUND) | self.world.lost
-        return self._over and bool(down.all())
+        return self._over and (self._phase == Phase.GROUND or bool(self.world.lost.all()))
 
     @property
     def believed_remaining(self) -> Floats:
@@ -245,7 +238,7 @@ class TransitRuntime:
 
     def telemetry(self) -> dict[str, Floats]:
         """Phase of each drone, and its height where the world knows none."""
-        phase = np.where(self.world.lost, float(Phase.LOST), self._phase.astype(np.float64))
+        phase = np.where(self.world.lost, float(Phase.LOST), float(self._phase))
         told = {"phase": phase}
         return told if "height_m" in self.world.telemetry() else {**told, "height_m": self._height.copy()}
 
@@ -276,8 +269,7 @@ def towards(place: Floats, goal: Floats, velocity: Floats, speed: float, dt: flo
     if distance <= ACCELERATION * dt * dt:  # one period to get there, one to stop
         wanted = gap / dt
     else:
-        # Largest speed from which it still stops in time: v dt / 2 + v^2 / (2 a) = distance.
-        allowed = ACCELERATION * (math.sqrt(dt * dt / 4.0 + 2.0 * distance / ACCELERATION) - dt / 2.0)
+        allowed = stoppable_speed(distance, ACCELERATION, dt)
         wanted = gap / distance * min(speed, allowed, APPROACH * distance)
     change = wanted - velocity
     size = math.hypot(*change)
@@ -294,13 +286,11 @@ def transit_plan(scenario: Scenario, table: TransitTable, field: Field, team: Te
         If there is not one home for each agent, or one lies outside the field.
     """
     motion = motion_arrays(team.models)
-    start = np.array(
-        [s[list(team.models[k].position_states)] for k, s in zip(team.kind, team.initial_states, strict=True)]
-    )
+    start = start_places(team)
     x_min, y_min, x_max, y_max = field.bounds
     limits = [np.minimum(motion.speed_norm, motion.speed_each)[kind] for kind in team.kind]
     return TransitPlan(
-        home=_homes(scenario, table, field, start),
+        home=_require_homes(scenario, field, home_places(table, team), len(start)),
         start=start,
         height=start_heights(scenario, team),
         speed=np.minimum(table.speed_m_s, limits),
@@ -313,13 +303,10 @@ def transit_plan(scenario: Scenario, table: TransitTable, field: Field, team: Te
     )
 
 
-def _homes(scenario: Scenario, table: TransitTable, field: Field, start: Floats) -> Floats:
-    if table.home_m is None:
-        return start.copy()
-    home = np.array(table.home_m, np.float64)
-    if len(home) != len(start):
+def _require_homes(scenario: Scenario, field: Field, home: Floats, n_agents: int) -> Floats:
+    if len(home) != n_agents:
         raise ScenarioError(
-            f"{scenario.name}: transit.home_m has {len(home)} places, but the team has {len(start)} agents"
+            f"{scenario.name}: transit.home_m has {len(home)} places, but the team has {n_agents} agents"
         )
     outside = np.flatnonzero(~field.contains(home))
     if len(outside):

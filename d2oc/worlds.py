@@ -13,7 +13,7 @@ from d2oc.arrays import Floats
 from d2oc.bus.from_scenario import first_ticks
 from d2oc.errors import ScenarioError
 from d2oc.runtime.arrays import TeamSetup
-from d2oc.scenario.schema import Scenario, TerrainTable, VehicleTable, WindTable
+from d2oc.scenario.schema import Scenario, TerrainTable, TransitTable, VehicleTable, WindTable
 from d2oc.team import SENSOR_STREAM, WIND_STREAM, random_stream, team_kinds
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world import World
@@ -165,7 +165,7 @@ def _heights(scenario: Scenario, airframes: Sequence[Airframe]) -> Floats:
     return np.asarray(scenario.world.height_m + step * np.arange(len(airframes)))
 
 
-def _starts(team: TeamSetup) -> Floats:
+def start_places(team: TeamSetup) -> Floats:
     """Where each agent starts, shape (L, 2). [m]"""
     states = zip(team.kind, team.initial_states, strict=True)
     return np.array([state[list(team.models[kind].position_states)] for kind, state in states])
@@ -173,23 +173,26 @@ def _starts(team: TeamSetup) -> Floats:
 
 def _places(scenario: Scenario, team: TeamSetup, airframes: Sequence[Airframe]) -> Floats:
     """Where each agent starts, at the height above ground it holds, shape (L, 3). [m]"""
-    return np.column_stack([_starts(team), _heights(scenario, airframes)])
+    return np.column_stack([start_places(team), _heights(scenario, airframes)])
 
 
 def _home(scenario: Scenario, team: TeamSetup) -> Floats | None:
     """Where each stands before take-off; None: missions begin in the air."""
     if scenario.spray is not None:
-        return _starts(team)  # at the stations
-    if scenario.transit is None:
-        return None
-    return _starts(team) if scenario.transit.home_m is None else np.array(scenario.transit.home_m, np.float64)
+        return start_places(team)  # at the stations
+    return None if scenario.transit is None else home_places(scenario.transit, team)
+
+
+def home_places(transit: TransitTable, team: TeamSetup) -> Floats:
+    """Where each agent takes off and lands, shape (places, 2); not checked. [m]"""
+    return start_places(team) if transit.home_m is None else np.array(transit.home_m, np.float64)
 
 
 def _terrain(table: TerrainTable | None, team: TeamSetup) -> Terrain:
     """The ground, as far as drones may fly."""
     if table is None:
         return level_ground()
-    places = np.vstack([team.points, _starts(team)])
+    places = np.vstack([team.points, start_places(team)])
     low, high = places.min(axis=0) - MARGIN_M, places.max(axis=0) + MARGIN_M
     return hilly_ground(
         (float(low[0]), float(low[1])),

@@ -1,6 +1,8 @@
-"""Coming to rest: the problem whose solution is the fallback command when no plan meets the hard limits."""
+"""Coming to rest: how fast one may be, and the problem behind the fallback command when no plan meets the limits."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -8,6 +10,24 @@ from d2oc.arrays import Floats
 from d2oc.control.closed_form import TrackingProblem
 from d2oc.control.law import without_rounding
 from d2oc.vehicles.linear import LinearModel
+
+
+def stoppable_speed(distance: float, deceleration: float, time_step: float) -> float:
+    """Largest speed of the next step from which one still stops within a distance. [m/s]
+
+    The solution v of v T / 2 + v^2 / (2 a) = distance.
+
+    Parameters
+    ----------
+    distance : float
+        Not negative. [m]
+    deceleration : float
+        a. [m/s^2]
+    time_step : float
+        T. [s]
+    """
+    half = time_step / 2.0
+    return deceleration * (math.sqrt(half * half + 2.0 * distance / deceleration) - half)
 
 
 def stopping_problem(problem: TrackingProblem, model: LinearModel, effort: float = 1.0) -> TrackingProblem:

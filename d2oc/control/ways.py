@@ -97,6 +97,13 @@ class Ways:
         return length, following
 
 
+def way_past(ways: Ways | None, start: Floats, end: Floats) -> list[Floats]:
+    """Places to fly to on the way from `start` to `end`, the last of them `end` itself; `ways` None: no zones."""
+    if ways is None or ways.is_clear(np.array([start, end])):
+        return [end]
+    return [*ways.between(start, end)[1:-1], end]
+
+
 def goals_around(ways: Ways, positions: Floats, reach: float) -> Floats | None:
     """Goals that lead a track around what it runs into.
 

@@ -18,7 +18,8 @@ import numpy as np
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.columns import Columns
 from d2oc.control.d2oc import Team
-from d2oc.control.ways import Ways
+from d2oc.control.stopping import stoppable_speed
+from d2oc.control.ways import Ways, way_past
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
 from d2oc.runtime.arrays import TeamSetup, locate_all, team_arrays
@@ -679,7 +680,7 @@ class FarmRuntime:
         place = self.team.position[drone.number]
         drone.station, _ = self.stations.nearest(place, drone.pace)
         drone.phase, drone.on_pass, drone.pump = Phase.RETURN, False, 0.0
-        drone.way = self._way(place, self.stations.pad(drone.station, drone.number))
+        drone.way = way_past(self._ways, place, self.stations.pad(drone.station, drone.number))
 
     def _cut_leg(self, drone: Drone) -> None:
         """What was flown of the leg under way need not be flown again."""
@@ -732,7 +733,7 @@ class FarmRuntime:
                 self._fly_route(drone)
             return
         if not drone.way:
-            drone.way = self._way(self.team.position[drone.number], start)
+            drone.way = way_past(self._ways, self.team.position[drone.number], start)
             far = np.linalg.norm(start - self.team.position[drone.number]) > HOP_M
             drone.phase = Phase.TRANSIT if far else Phase.MISSION
         if self._fly_to(drone, drone.pace.transit):
@@ -746,11 +747,6 @@ class FarmRuntime:
         """Where the drone enters and leaves a segment; with room to take up speed."""
         first, last = ends_of(self.plan.passes, [segment]) - self.task.shift
         return (first, last) if forwards else (last, first)
-
-    def _way(self, start: Floats, end: Floats) -> list[Floats]:
-        if self._ways is None or self._ways.is_clear(np.array([start, end])):
-            return [end]
-        return [*self._ways.between(start, end)[1:-1], end]
 
     def _fly_to(self, drone: Drone, speed: float) -> bool:
         """Fly to the end of the way; True when that is reached."""
@@ -781,9 +777,7 @@ class FarmRuntime:
             return True
         brake, dt = BRAKING_SHARE * drone.pace.acceleration, self._dt
         room = left - along * (dt / 2.0 + self._lag)
-        # Largest next speed from which it still stops in time: v dt / 2 + v^2 / (2 b) = room.
-        allowed = brake * (-dt / 2.0 + math.sqrt(dt * dt / 4.0 + 2.0 * max(room, 0.0) / brake))
-        wanted = min(speed, allowed)
+        wanted = min(speed, stoppable_speed(max(room, 0.0), brake, dt))
         sideways = -off / (2.0 * (dt + self._lag))
         vx, vy = wanted * ux - sideways * uy, wanted * uy + sideways * ux
         self.team.input[drone.number, :2] = (vx - velocity[0]) / dt, (vy - velocity[1]) / dt
@@ -814,7 +808,7 @@ class FarmRuntime:
         if not drone.way:
             place = self.team.position[drone.number]
             nearest = int(np.linalg.norm(self._samples - place, axis=1).argmin())
-            drone.way = self._way(place, self._samples[nearest])
+            drone.way = way_past(self._ways, place, self._samples[nearest])
         if self._fly_to(drone, drone.pace.transit):
             drone.phase = Phase.MISSION
 

@@ -157,9 +157,8 @@ def spray(
         if not _may_spray_from(ground, grid, x + way.known_shift_x, y + way.known_shift_y):
             rate = 0.0
         elif mode == PLANNED:
-            along = (x + way.known_shift_x - lines.x) * lines.cos + (y + way.known_shift_y - lines.y) * lines.sin
-            ahead = along + forwards * speed * LEAD * gear.lag
-            rate = max(_planned(lines, flow, line, along), _planned(lines, flow, line, ahead))
+            lead = forwards * speed * LEAD * gear.lag
+            rate = _planned(lines, flow, line, x + way.known_shift_x, y + way.known_shift_y, lead)
         else:
             rate = _under(lines.spacing, ground, space, n)
         wanted = rate * L_PER_HA * lines.spacing * later / (1.0 - gear.evaporated)
@@ -221,9 +220,7 @@ def flow_at(
     speed = math.sqrt(vx * vx + vy * vy)
     if speed < 0.05 or not _may_spray_from(ground, grid, x, y):
         return 0.0
-    along = (x - lines.x) * lines.cos + (y - lines.y) * lines.sin
-    ahead = along + forwards * speed * LEAD * gear.lag
-    rate = max(_planned(lines, flow, line, along), _planned(lines, flow, line, ahead))
+    rate = _planned(lines, flow, line, x, y, forwards * speed * LEAD * gear.lag)
     if rate <= 0.0:
         return 0.0
     wanted = min(max(rate * L_PER_HA * lines.spacing * speed / (1.0 - gear.evaporated), gear.least), gear.largest)
@@ -243,7 +240,14 @@ def _may_spray_from(ground: Ground, grid: Grid, x: float, y: float) -> bool:
 
 
 @compiled
-def _planned(lines: Lattice, flow: Floats, line: int, along: float) -> float:
+def _planned(lines: Lattice, flow: Floats, line: int, x: float, y: float, lead: float) -> float:
+    """Larger of the rates planned here and so far ahead, where the pump will be when it has followed."""
+    along = (x - lines.x) * lines.cos + (y - lines.y) * lines.sin
+    return max(_of_slot(lines, flow, line, along), _of_slot(lines, flow, line, along + lead))
+
+
+@compiled
+def _of_slot(lines: Lattice, flow: Floats, line: int, along: float) -> float:
     j = math.floor(along / lines.slot)
     return flow[line, j] if 0 <= j < lines.slots else 0.0
 

@@ -442,11 +442,10 @@ class Pilot:
         """One row of the flight log: where the step that ends has led."""
         report = None if self._outcome is None else self._outcome.report
         on_mission = self.phase == Phase.MISSION and report is not None
-        self._report(
+        self._report_tick(
+            now,
+            t,
             {
-                "kind": "tick",
-                "tick": self._tick,
-                "state": self._state(now, t).tolist(),
                 "input": None if command is None else command.tolist(),
                 "goal": None if goal is None or not acted else goal.tolist(),
                 "consumed": report.consumed if on_mission and report else 0.0,
@@ -455,11 +454,22 @@ class Pilot:
                 "samples": report.samples.tolist() if on_mission and report else [],
                 "amounts": report.amounts.tolist() if on_mission and report else [],
                 "heard": [column.tolist() for column in report.heard] if on_mission and report else [[], [], []],
+            },
+        )
+
+    def _report_tick(self, now: float, t: Telemetry, done: Mapping[str, Any]) -> None:
+        """Report where the vehicle is after a step, and what was decided and done in it."""
+        self._report(
+            {
+                "kind": "tick",
+                "tick": self._tick,
+                "state": self._state(now, t).tolist(),
                 "phase": int(self.phase),
                 "height": 0.0 if t.position is None else t.position.up,
                 "pump": t.pump,
                 "battery": t.battery,
                 "tank": t.tank,
+                **done,
             }
         )
 

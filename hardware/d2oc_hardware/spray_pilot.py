@@ -207,11 +207,10 @@ class SprayPilot(Pilot):
     def _log_machine(self, now: float, t: Telemetry, flown: NDArray[Any] | None, *, acted: bool) -> None:
         samples, amounts = self._machine.entries if not self._ends else ([], [])
         told = self._machine.told if not self._ends else {**self._machine.told, "spray_l_min": 0.0}
-        self._report(
+        self._report_tick(
+            now,
+            t,
             {
-                "kind": "tick",
-                "tick": self._tick,
-                "state": self._state(now, t).tolist(),
                 "input": None if flown is None else flown.tolist(),
                 "goal": None if self._ends else self._machine.goal,
                 "consumed": math.fsum(amounts),
@@ -220,13 +219,8 @@ class SprayPilot(Pilot):
                 "samples": samples,
                 "amounts": amounts,
                 "heard": [[], [], []],
-                "phase": int(self.phase),
-                "height": 0.0 if t.position is None else t.position.up,
-                "pump": t.pump,
-                "battery": t.battery,
-                "tank": t.tank,
                 "machine": dict(told),
-            }
+            },
         )
 
     def summary(self) -> dict[str, Any]:
