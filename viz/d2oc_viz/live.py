@@ -138,8 +138,8 @@ class LiveView:
             last_round = self._ending.wait(FRAME_INTERVAL_S)
             while self._frames_waiting and self.story is not None:
                 tick = self._frames_waiting.popleft()
-                self.story.take(self._taken_until(tick.tick))
-                with self.news:
+                with self.news:  # both, or a page that is being told just now would miss what was taken
+                    self.story.take(self._taken_until(tick.tick))
                     self.story.show(tick)
                     self.news.notify_all()
             if last_round:

@@ -72,7 +72,10 @@ def told(events):
     return frames, taken
 
 
-def test_a_page_hears_the_mission_from_begin_to_end(view):
+@pytest.mark.parametrize("opening_s", [0.0, 0.5])
+def test_a_page_hears_the_mission_from_begin_to_end(view, opening_s, monkeypatch):
+    opening = Story.opening
+    monkeypatch.setattr(Story, "opening", lambda story: time.sleep(opening_s) or opening(story))
     reader, events = listening(view)
     record = simulate(load_scenario("six_drones", overrides=CHANGES), watch=view.watch)
     view.end("over")
