@@ -103,12 +103,11 @@ def untreated_map(axes: Any, record: Record) -> None:
         image = maps.draw_weight(axes, record, left, maps.warm(), tick=record.n_ticks - 1)
         label, title = "untreated weight [% of the whole per ha]", "untreated at the end"
     maps.colour_bar(axes, image, label)
-    axes.set_title(title)
-    maps.frame(axes, record)
     if np.ma.getmaskarray(image.get_array()).all():
         share = 100 * float(left.sum())
-        text = "nothing: all is treated" if share < 0.005 else f"{share:.2f} % of the whole,\ntoo thin to be seen"
-        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+        title += ": nothing" if share < 0.005 else f": {share:.2f} %, too thin to be seen"
+    axes.set_title(title)
+    maps.frame(axes, record)
 
 
 def draw_remaining(record: Record) -> Any:
@@ -212,14 +211,15 @@ def _workload_histogram(axes: Any, done: Floats, planned: Floats | None, verb: s
 
 def draw_speed(record: Record) -> Any:
     """Speed over time, with its limit."""
-    return _chart(record, course.speed(record), "speed [m/s]", "speed", course.limits(record, "max_speed_m_s"), "m/s")
+    limits = course.limits(record, "max_speed_m_s")
+    return _from_zero(_chart(record, course.speed(record), "speed [m/s]", "speed", limits, "m/s"))
 
 
 def draw_tilt(record: Record) -> Any:
     """Tilt over time, with its limit."""
     value = course.tilt(record)
     assert value is not None
-    return _chart(record, value, "tilt [°]", "tilt", course.limits(record, "max_tilt_deg"), "°")
+    return _from_zero(_chart(record, value, "tilt [°]", "tilt", course.limits(record, "max_tilt_deg"), "°"))
 
 
 def draw_battery(record: Record) -> Any:
@@ -235,7 +235,10 @@ def draw_battery(record: Record) -> Any:
 
 def draw_tank(record: Record) -> Any:
     """Liquid in the tanks over time."""
-    figure = _chart(record, course.column(record, _tank_column(record)), "liquid [L]", "tank")
+    return _from_zero(_chart(record, course.column(record, _tank_column(record)), "liquid [L]", "tank"))
+
+
+def _from_zero(figure: Any) -> Any:
     figure.axes[0].set_ylim(bottom=0)
     return figure
 

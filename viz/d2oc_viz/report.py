@@ -9,7 +9,7 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -198,7 +198,7 @@ def _asked_and_happened(flown: Sequence[Flown]) -> str:
 
 def _asked(f: Flown) -> str:
     scenario, header = f.scenario, f.record.header
-    control, radio = scenario.get("control", {}), scenario.get("radio", {})
+    radio = scenario.get("radio", {})
     reach = float(radio.get("comm_range_m", math.inf))
     corners = np.array(header.boundary_m)
     x, y = corners.T
@@ -210,10 +210,18 @@ def _asked(f: Flown) -> str:
         ("density", f"{scenario.get('density', {}).get('kind', 'unknown')}, {header.n_samples:,} samples"),
         ("team", ", ".join(f"{n:,} of {model}" for model, n in models.items())),
         ("time", f"{header.n_steps * header.time_step_s:g} s in steps of {header.time_step_s:g} s"),
-        ("law", f"{control.get('law', 'unknown')}, limits {control.get('limits', 'applied')}"),
+        _way_of_working(scenario),
         ("radio", f"{reach:g} m" if math.isfinite(reach) else "unlimited"),
     ]
     return f"<p>{escape(str(scenario.get('description', '')))}</p>{_table(rows)}"
+
+
+def _way_of_working(scenario: Mapping[str, Any]) -> tuple[str, str]:
+    """What decided where drones fly: of a spraying mission its method, else the law."""
+    if "spray" in scenario:
+        return "method", str(scenario["spray"].get("method", "d2oc"))
+    control = scenario.get("control", {})
+    return "law", f"{control.get('law', 'unknown')}, limits {control.get('limits', 'applied')}"
 
 
 def _happened(f: Flown) -> str:

@@ -58,8 +58,8 @@ def test_the_flown_map_has_a_way_an_agent_the_boundary_a_zone_and_a_scale_bar(re
 def test_the_map_of_the_untreated_says_so_when_all_is_treated(make_record):
     finished = make_record(n_steps=60, n_samples=20)
     assert remaining_weight(finished) == pytest.approx(0.0, abs=1e-12)
-    assert "nothing: all is treated" in texts(drawn(finished, "untreated"))
-    assert "nothing: all is treated" not in texts(drawn(make_record(n_steps=3), "untreated"))
+    assert "untreated at the end: nothing" in texts(drawn(finished, "untreated"))
+    assert "untreated at the end: nothing" not in texts(drawn(make_record(n_steps=3), "untreated"))
 
 
 def test_the_remaining_weight_falls_to_the_metric(record):
