@@ -35,6 +35,9 @@ SetOption = Annotated[
 SpeedupOption = Annotated[
     float, typer.Option(help="Seconds of the flight in one of the wall; simulated only.", min=0.1)
 ]
+ArducopterOption = Annotated[
+    Path | None, typer.Option(metavar="BINARY", help="Run this real ArduCopter, built for the host.", exists=True)
+]
 NOT_BEGUN = "not begun"
 KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, g served: go on, Ctrl-C all home"
 
@@ -133,6 +136,7 @@ def sim_vehicle(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="File with the key for signing.", exists=True)] = None,
     report: Annotated[Path | None, typer.Option(help="File that is to hold the truth, every second.")] = None,
+    arducopter: ArducopterOption = None,
     epoch: Annotated[float | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Simulate a vehicle that speaks MAVLink 2 over UDP on the loopback interface, until Ctrl-C."""
@@ -158,7 +162,13 @@ def sim_vehicle(
         faults=tuple(map(parse_fault, fault or ())),
         report=report,
     )
-    asyncio.run(fly_vehicles([setup], Clock(speedup) if epoch is None else Clock(speedup, epoch)))
+    clock = Clock(speedup) if epoch is None else Clock(speedup, epoch)
+    if arducopter is not None:
+        from d2oc_hardware.simulated.arducopter import fly_arducopter
+
+        asyncio.run(fly_arducopter(setup, arducopter, clock))
+        return
+    asyncio.run(fly_vehicles([setup], clock))
 
 
 @app.command(name="replay-log", epilog="Example: d2oc replay-log runs/six_drones-flown/drone-0.tlog --out flown.csv")

@@ -76,14 +76,21 @@ class Codec:
         if key is not None:
             signing = self._mav.signing
             signing.secret_key, signing.sign_outgoing, signing.link_id = key, True, link
-            signing.timestamp = int((time.time() - SIGNATURE_EPOCH_S) * 1e5)
+            signing.timestamp = signature_time()
 
     def share_signatures(self, other: Codec) -> None:
         """Judge timestamps together with another codec: what one has heard is a replay to the other."""
         self._mav.signing.stream_timestamps = other._mav.signing.stream_timestamps
 
     def pack(self, message: Message) -> bytes:
-        """Bytes of a message."""
+        """Bytes of a message, signed with a time that is as late as that of anybody who was heard.
+
+        An autopilot counts from a minute ahead of where it stood when it was switched off, and hears nobody who is more
+        than a minute behind.
+        """
+        signing = self._mav.signing
+        if signing.sign_outgoing:
+            signing.timestamp = max(signing.timestamp, signature_time(), *signing.stream_timestamps.values())
         data = bytes(message.pack(self._mav))
         self._mav.seq = (self._mav.seq + 1) % 256
         return data
@@ -105,6 +112,11 @@ class Codec:
             else:
                 messages.append(message)
         return messages
+
+
+def signature_time() -> int:
+    """Now, as signatures count. [10 us]"""
+    return int((time.time() - SIGNATURE_EPOCH_S) * 1e5)
 
 
 def read_key(path: Path) -> bytes:

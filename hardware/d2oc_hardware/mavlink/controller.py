@@ -35,10 +35,12 @@ from d2oc_hardware.mavlink.link import AUTOPILOT, Link
 ARDUPILOT = 3
 MODES = {4: Mode.OURS, 5: Mode.HOLD, 17: Mode.HOLD, 3: Mode.MISSION, 6: Mode.RETURN, 9: Mode.LAND}
 """Custom modes of ArduCopter; all others are flown by a person."""
-GUIDED, LOITER, RTL, LAND = 4, 5, 6, 9
+GUIDED, BRAKE, RTL, LAND = 4, 17, 6, 9
 TRIES = 4
 ACK_TIMEOUT = 1.0
 """Until a command is sent again. [s]"""
+REASON_TIME = 0.3
+"""The reasons of a refusal come as texts behind it. [s]"""
 CONFIRM_TIMEOUT = 5.0
 """Until the vehicle itself must say that it is so. [s]"""
 CONNECT_TIMEOUT = 15.0
@@ -47,6 +49,8 @@ POSITION_TIMEOUT = 90.0
 HEARTBEAT_INTERVAL = 0.5
 SPRAY_INTERVAL = 0.2
 """The override of the sprayer's channel is renewed so often. [s]"""
+WARNING = 4
+"""Severity of a text from which on something is wrong; higher numbers only inform."""
 RATES = {33: 10.0, 1: 2.0, 24: 2.0, 36: 5.0, 147: 1.0, 245: 4.0, 193: 2.0, 242: 1.0, 168: 1.0}
 """Messages asked for, by number. [1/s]"""
 VELOCITY_ONLY = 0b0000_1101_1100_0111
@@ -94,6 +98,7 @@ class MavlinkController:
         self._sprayed = LOW
         self._firmware: int | None = None
         self._problems: list[str] = []
+        self._complaints: list[str] = []
         self.clock_offset: float | None = None
         """The vehicle's time since boot minus ours, by TIMESYNC. [s]"""
         link.subscribe(system, self._hear)
@@ -184,9 +189,9 @@ class MavlinkController:
             self._override(wanted)
 
     async def hold(self) -> None:
-        """LOITER."""
+        """BRAKE: LOITER would heed the transmitter, and sink where its throttle stick is down."""
         self._spray_off()
-        await self._mode(LOITER, Mode.HOLD)
+        await self._mode(BRAKE, Mode.HOLD)
 
     async def return_home(self) -> None:
         """RTL."""
@@ -235,6 +240,7 @@ class MavlinkController:
     async def _command(self, command: int, *parameters: float) -> None:
         """A command, sent until it is acknowledged; raises where it is refused."""
         padded = [*parameters, *[0.0] * (7 - len(parameters))]
+        self._complaints.clear()
         for attempt in range(TRIES):
             answer = self._acks[command] = asyncio.get_running_loop().create_future()
             self._send(dialect.MAVLink_command_long_message(self._system, AUTOPILOT, command, attempt, *padded))
@@ -246,7 +252,8 @@ class MavlinkController:
                 return
             if result == 5:  # in progress
                 continue
-            why = f": {self._problems[-1]}" if self._problems else ""
+            await self._clock.sleep(REASON_TIME)
+            why = f": {'; '.join(self._complaints)}" if self._complaints else ""
             raise FlightError(f"vehicle {self._system} refuses command {command} (result {result}){why}")
         raise FlightError(f"vehicle {self._system} does not answer command {command}")
 
@@ -383,6 +390,8 @@ class MavlinkController:
                 self._inbox.put_nowait(m)
         elif kind == "STATUSTEXT":
             self._problems = [*self._problems[-9:], _text(m.text)]
+            if m.severity <= WARNING:
+                self._complaints = [*self._complaints[-4:], _text(m.text)]
             self._health()
         else:
             self._on_state(kind, m, now)

@@ -96,8 +96,8 @@ class SimulatedController:
         self._spray_until = self._clock.now() + min(lease, MOST_LEASE) if wanted else -math.inf
 
     async def hold(self) -> None:
-        """LOITER."""
-        await self._switch(CopterMode.LOITER)
+        """BRAKE."""
+        await self._switch(CopterMode.BRAKE)
 
     async def return_home(self) -> None:
         """RTL."""

@@ -125,6 +125,16 @@ def test_a_replayed_packet_is_ignored_from_any_address_and_a_forged_time_locks_n
     assert v.autopilot.mode == 4
 
 
+def test_one_who_has_heard_a_clock_that_is_ahead_is_heard_by_it():
+    """As ArduCopter's is after it was switched on: a minute ahead of all that it has signed before."""
+    ahead, ours = Codec(1, 1, KEY), Codec(255, 191, KEY)
+    ahead._mav.signing.timestamp += 6_100_000
+    heartbeat = dialect.MAVLink_heartbeat_message(18, 8, 0, 0, 4, 3)
+    assert not ahead.parse(ours.pack(heartbeat))
+    assert ours.parse(ahead.pack(heartbeat))
+    assert ahead.parse(ours.pack(heartbeat))
+
+
 def test_setpoints_on_the_ground_and_for_others_do_nothing():
     v = vehicle()
     codec = Codec(255, 190)
