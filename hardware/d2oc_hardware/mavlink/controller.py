@@ -1,9 +1,9 @@
-"""The MAVLink adapter: ArduCopter in GUIDED as a `FlightController`.
+"""The MAVLink adapter: ArduCopter in GUIDED, or PX4 in OFFBOARD, as a `FlightController`.
 
 What it guards against was all seen on the real thing (docs/flying.md): commands get lost, so each is sent up to four
 times and then believed only when the heartbeat says so; setpoints are no heartbeat, so both are sent; the sprayer is
-a latch, so it is run by an RC override that dies out; the frame of an autopilot begins where it was switched on, so
-places are WGS84.
+a latch, so it is run by what dies out when it is not renewed; the frame of an autopilot begins where it was switched
+on, so places are WGS84.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import MOST_LEASE, FencePolygon, FlightError, Health, Mode, Telemetry
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity, VelocityNed, from_ned, to_ned
 from d2oc_hardware.mavlink.codec import Message, dialect
+from d2oc_hardware.mavlink.firmware import FIRMWARES, HIGH, LOW, ArduCopter, Firmware
 from d2oc_hardware.mavlink.items import (
     FENCE,
     MISSION,
@@ -29,13 +30,10 @@ from d2oc_hardware.mavlink.items import (
     item_of,
     mission_items,
     places_of,
+    whole,
 )
 from d2oc_hardware.mavlink.link import AUTOPILOT, Link
 
-ARDUPILOT = 3
-MODES = {4: Mode.OURS, 5: Mode.HOLD, 17: Mode.HOLD, 3: Mode.MISSION, 6: Mode.RETURN, 9: Mode.LAND}
-"""Custom modes of ArduCopter; all others are flown by a person."""
-GUIDED, BRAKE, RTL, LAND = 4, 17, 6, 9
 TRIES = 4
 ACK_TIMEOUT = 1.0
 """Until a command is sent again. [s]"""
@@ -51,14 +49,18 @@ SPRAY_INTERVAL = 0.2
 """The override of the sprayer's channel is renewed so often. [s]"""
 WARNING = 4
 """Severity of a text from which on something is wrong; higher numbers only inform."""
-RATES = {33: 10.0, 1: 2.0, 24: 2.0, 36: 5.0, 147: 1.0, 245: 4.0, 193: 2.0, 242: 1.0, 168: 1.0}
-"""Messages asked for, by number. [1/s]"""
 VELOCITY_ONLY = 0b0000_1101_1100_0111
 """Type mask: use the velocity, ignore place, acceleration, yaw and yaw rate."""
+PLACE_ONLY = 0b0000_1101_1111_1000
+"""Type mask: use the place, ignore the rest."""
+GLOBAL_INT = 5
+"""Frame: latitude, longitude and altitude above the sea."""
 NEEDED_EKF = 0x1 | 0x2 | 0x4 | 0x10
 """Attitude, horizontal and vertical velocity, horizontal position."""
-PUMP_SERVO = 5
-HIGH, LOW = 2000, 1000
+CONST_POS = 0x80
+"""ArduPilot only: it assumes to stand still."""
+STREAM_BEFORE = 1.5
+"""PX4 wants setpoints for more than a second before it takes any. [s]"""
 STEP_OF_PUMP = 50
 """A change of the pump's rate that is sent at once, not with the next renewal. [us of pulse width]"""
 FENCE_TOLERANCE_M = 0.05
@@ -96,7 +98,9 @@ class MavlinkController:
         self._spray_until = -math.inf
         self._sprays = False
         self._sprayed = LOW
-        self._firmware: int | None = None
+        self._autopilot: int | None = None
+        self._firmware: Firmware = ArduCopter()
+        self._kept: Place | None = None
         self._problems: list[str] = []
         self._complaints: list[str] = []
         self.clock_offset: float | None = None
@@ -111,17 +115,16 @@ class MavlinkController:
     # Words of an operator
 
     async def connect(self) -> None:
-        """Find the vehicle, refuse what is no ArduPilot, ask for telemetry; returns when it reports a position."""
+        """Find the vehicle, refuse what is unknown, ask for telemetry; returns when it reports a position."""
         if self._task is None:
             self._task = asyncio.ensure_future(self._keep_alive())
         await self._until(
             lambda: self._now.heartbeat_time > -math.inf, CONNECT_TIMEOUT, f"vehicle {self._system} is not heard"
         )
-        if self._firmware != ARDUPILOT:
-            raise FlightError(
-                f"vehicle {self._system} runs autopilot {self._firmware}, and only ArduPilot (3) is supported"
-            )
-        for number, rate in RATES.items():
+        if self._autopilot not in FIRMWARES:
+            known = " and ".join(f"{firmware.name} ({number})" for number, firmware in FIRMWARES.items())
+            raise FlightError(f"vehicle {self._system} runs autopilot {self._autopilot}, and {known} are supported")
+        for number, rate in self._firmware.rates.items():
             with suppress(FlightError):  # what it does not know it cannot send
                 await self._command(511, number, 1e6 / rate)
         self._send(dialect.MAVLink_timesync_message(0, int(self._clock.now() * 1e9)))
@@ -141,8 +144,11 @@ class MavlinkController:
             self._task = None
 
     async def engage(self) -> None:
-        """GUIDED."""
-        await self._mode(GUIDED, Mode.OURS)
+        """GUIDED; or OFFBOARD, for which setpoints must be there before, and until the first `fly`."""
+        if self._firmware.climbs_by_setpoint and self._now.mode != Mode.OURS:
+            self._kept = self._now.position
+            await self._clock.sleep(STREAM_BEFORE)
+        await self._mode(Mode.OURS)
 
     async def arm(self) -> None:
         """Arm; the reasons of a refusal are in the sentence."""
@@ -162,12 +168,16 @@ class MavlinkController:
         rise = height - (home.up if home is not None else 0.0)
         if not self._now.landed and abs(self._height() - height) < 0.5:
             return
-        await self._command(22, 0, 0, 0, math.nan, 0, 0, rise)
         limit = 10.0 + abs(rise) / 0.5
+        if self._firmware.climbs_by_setpoint and self._now.position is not None:
+            self._kept = self._now.position._replace(up=height)
+        else:
+            await self._command(22, 0, 0, 0, math.nan, 0, 0, rise)
         await self._until(lambda: self._height() > height - 0.3, limit, f"vehicle {self._system} did not climb")
 
     def fly(self, velocity: Velocity) -> None:
         """Velocity setpoint."""
+        self._kept = None
         v = to_ned(velocity)
         time = int(self._clock.now() * 1000) & 0xFFFFFFFF
         self._send(
@@ -186,22 +196,25 @@ class MavlinkController:
         self._spray_until = self._clock.now() + min(max(lease, 0.0), MOST_LEASE)
         self._sprays, self._sprayed = True, wanted
         if begins:
-            self._override(wanted)
+            self._run_pump(wanted)
 
     async def hold(self) -> None:
-        """BRAKE: LOITER would heed the transmitter, and sink where its throttle stick is down."""
-        self._spray_off()
-        await self._mode(BRAKE, Mode.HOLD)
+        """BRAKE, or AUTO.LOITER."""
+        await self._give_over(Mode.HOLD)
 
     async def return_home(self) -> None:
         """RTL."""
-        self._spray_off()
-        await self._mode(RTL, Mode.RETURN)
+        await self._give_over(Mode.RETURN)
 
     async def land(self) -> None:
         """LAND."""
+        await self._give_over(Mode.LAND)
+
+    async def _give_over(self, mode: Mode) -> None:
+        """Spray off, and let the autopilot fly."""
         self._spray_off()
-        await self._mode(LAND, Mode.LAND)
+        self._kept = None
+        await self._mode(mode)
 
     async def parameters(self, names: Sequence[str]) -> dict[str, float | None]:
         """Values of parameters, each asked for up to four times."""
@@ -222,7 +235,10 @@ class MavlinkController:
         """Upload a mission and compare what comes back."""
         home = self._now.home or self._now.position or Place(0.0, 0.0, 0.0)
         items = mission_items(
-            [place._replace(up=place.up - home.up) for place in places], self._datum, self._datum.geodetic(home)
+            [place._replace(up=place.up - home.up) for place in places],
+            self._datum,
+            self._datum.geodetic(home),
+            begins_at_home=self._firmware.mission_begins_at_home,
         )
         await self._upload(MISSION, items)
         back = await self.read_mission()
@@ -232,7 +248,8 @@ class MavlinkController:
     async def read_mission(self) -> list[Place]:
         """Places of the mission that it holds."""
         home = self._now.home or self._now.position or Place(0.0, 0.0, 0.0)
-        places = places_of(await self._download(MISSION), self._datum)
+        items = await self._download(MISSION)
+        places = places_of(items, self._datum, begins_at_home=self._firmware.mission_begins_at_home)
         return [place._replace(up=place.up + home.up) for place in places]
 
     # Asking
@@ -257,12 +274,12 @@ class MavlinkController:
             raise FlightError(f"vehicle {self._system} refuses command {command} (result {result}){why}")
         raise FlightError(f"vehicle {self._system} does not answer command {command}")
 
-    async def _mode(self, number: int, mode: Mode) -> None:
+    async def _mode(self, mode: Mode) -> None:
         """Another mode, confirmed by the heartbeat."""
         for _ in range(TRIES):
             if self._now.mode == mode:
                 return
-            await self._command(176, 1.0, float(number))
+            await self._command(176, *self._firmware.mode_words(mode))
             with suppress(FlightError):
                 await self._until(lambda: self._now.mode == mode, 2.0, "")
         if self._now.mode != mode:
@@ -348,27 +365,36 @@ class MavlinkController:
         while True:
             now = self._clock.now()
             if now >= next_heartbeat:
-                self._send(dialect.MAVLink_heartbeat_message(18, 8, 0, 0, 4, 3))
+                self._send(dialect.MAVLink_heartbeat_message(self._firmware.heartbeat_type, 8, 0, 0, 4, 3))
                 next_heartbeat = now + HEARTBEAT_INTERVAL
             if self._sprays and now >= self._spray_until:
                 self._spray_off()
             elif self._sprays:
-                self._override(self._sprayed)
+                self._run_pump(self._sprayed)
+            if self._kept is not None:
+                self._send_place(self._kept)
             await self._clock.sleep(SPRAY_INTERVAL)
 
-    def _override(self, value: int) -> None:
-        ignored = [65535] * 8
-        self._send(dialect.MAVLink_rc_channels_override_message(self._system, AUTOPILOT, *ignored, value))
+    def _run_pump(self, width: int) -> None:
+        self._send(self._firmware.pump(self._system, width))
 
     def _spray_off(self) -> None:
         self._sprays, self._spray_until = False, -math.inf
-        self._override(LOW)
+        self._run_pump(LOW)
 
     def _ours_in_flight(self) -> bool:
         return self._now.mode == Mode.OURS and self._now.armed and not self._now.landed
 
     def _height(self) -> float:
         return self._now.position.up if self._now.position is not None else -math.inf
+
+    def _send_place(self, place: Place) -> None:
+        at, time = self._datum.geodetic(place), int(self._clock.now() * 1000) & 0xFFFFFFFF
+        self._send(
+            dialect.MAVLink_set_position_target_global_int_message(
+                time, self._system, AUTOPILOT, GLOBAL_INT, PLACE_ONLY, *whole(at), at.altitude, 0, 0, 0, 0, 0, 0, 0, 0
+            )
+        )
 
     # Hearing
 
@@ -384,7 +410,7 @@ class MavlinkController:
         elif kind == "COMMAND_ACK":
             _answer(self._acks.get(m.command), m.result)
         elif kind == "PARAM_VALUE":
-            _answer(self._params.get(_text(m.param_id)), float(m.param_value))
+            _answer(self._params.get(_text(m.param_id)), self._firmware.value(m))
         elif kind.startswith("MISSION_") and kind != "MISSION_CURRENT":
             if self._inbox is not None:
                 self._inbox.put_nowait(m)
@@ -397,8 +423,9 @@ class MavlinkController:
             self._on_state(kind, m, now)
 
     def _on_heartbeat(self, m: Message, now: float) -> None:
-        self._firmware = m.autopilot
-        mode = MODES.get(m.custom_mode, Mode.PILOT)
+        self._autopilot = m.autopilot
+        self._firmware = FIRMWARES.get(m.autopilot, self._firmware)
+        mode = self._firmware.mode_of(m.custom_mode)
         if mode != self._now.mode and mode != Mode.OURS:
             self._spray_off()  # on every edge away from us: the sprayer would go on by itself
         self._now = replace(self._now, mode=mode, armed=bool(m.base_mode & 128), heartbeat_time=now)
@@ -428,8 +455,8 @@ class MavlinkController:
             self._now = replace(self._now, pump=max(0.0, (m.servo5_raw - LOW) / 1000.0), pump_time=now)
         elif kind == "EXTENDED_SYS_STATE":
             self._now = replace(self._now, landed=m.landed_state == 1)
-        elif kind == "EKF_STATUS_REPORT":
-            known = m.flags & NEEDED_EKF == NEEDED_EKF and not m.flags & 0x80
+        elif kind in ("EKF_STATUS_REPORT", "ESTIMATOR_STATUS"):
+            known = m.flags & NEEDED_EKF == NEEDED_EKF and not (kind == "EKF_STATUS_REPORT" and m.flags & CONST_POS)
             self._now = replace(self._now, health=replace(self._now.health, position_known=known))
         elif kind == "GPS_RAW_INT":
             self._now = replace(self._now, health=replace(self._now.health, satellites=m.satellites_visible))
@@ -438,6 +465,8 @@ class MavlinkController:
             self._now = replace(self._now, home=home)
         elif kind == "WIND":
             self._now = replace(self._now, wind=float(m.speed))
+        elif kind == "WIND_COV":
+            self._now = replace(self._now, wind=math.hypot(m.wind_x, m.wind_y))
         elif kind == "TIMESYNC" and m.tc1 != 0:
             self.clock_offset = (m.tc1 - 0.5 * (m.ts1 + self._clock.now() * 1e9)) / 1e9
 

@@ -15,6 +15,8 @@ MISSION, FENCE = 0, 1
 INSIDE, OUTSIDE = 5001, 5002
 """Commands of a corner of a polygon to stay in, to stay out of."""
 WAYPOINT, RETURN, LAND, TAKE_OFF = 16, 20, 21, 22
+NO_FRAME = 2
+"""Frame of what has no place; PX4 refuses a return with any other."""
 GLOBAL_RELATIVE = (3, 6)
 """Frames in which altitudes count from home."""
 
@@ -72,20 +74,22 @@ def fence_of(items: Sequence[Item], datum: FieldDatum) -> list[FencePolygon]:
     return polygons
 
 
-def mission_items(places: Sequence[Place], datum: FieldDatum, home: Geodetic) -> list[Item]:
-    """Items of a mission: home as ArduPilot wants it, take-off to the first height, the places, return."""
+def mission_items(
+    places: Sequence[Place], datum: FieldDatum, home: Geodetic, *, begins_at_home: bool = True
+) -> list[Item]:
+    """Items of a mission: home where the firmware wants that, take-off to the first height, the places, return."""
     latitude, longitude = whole(home)
-    items = [Item(WAYPOINT, latitude, longitude, home.altitude, frame=0)]
+    items = [Item(WAYPOINT, latitude, longitude, home.altitude, frame=0)] if begins_at_home else []
     above = [datum.geodetic(place)._replace(altitude=place.up) for place in places]
     items.append(Item(TAKE_OFF, latitude, longitude, above[0].altitude))
     items += [Item(WAYPOINT, *whole(place), place.altitude) for place in above]
-    return [*items, Item(RETURN, 0, 0, 0.0)]
+    return [*items, Item(RETURN, 0, 0, 0.0, frame=NO_FRAME)]
 
 
-def places_of(items: Sequence[Item], datum: FieldDatum) -> list[Place]:
+def places_of(items: Sequence[Item], datum: FieldDatum, *, begins_at_home: bool = True) -> list[Place]:
     """Places of a mission, without home, take-off and return."""
     places = []
-    for item in items[1:]:
+    for item in items[1 if begins_at_home else 0 :]:
         if item.command == WAYPOINT:
             place = datum.local(degrees(item.latitude, item.longitude, 0.0))
             places.append(Place(place.east, place.north, item.altitude))
