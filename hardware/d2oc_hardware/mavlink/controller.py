@@ -57,7 +57,6 @@ VELOCITY_ONLY = 0b0000_1101_1100_0111
 """Type mask: use the velocity, ignore place, acceleration, yaw and yaw rate."""
 NEEDED_EKF = 0x1 | 0x2 | 0x4 | 0x10
 """Attitude, horizontal and vertical velocity, horizontal position."""
-PUMP_SERVO = 5
 HIGH, LOW = 2000, 1000
 STEP_OF_PUMP = 50
 """A change of the pump's rate that is sent at once, not with the next renewal. [us of pulse width]"""
@@ -80,13 +79,16 @@ class MavlinkController:
         Of the field frame.
     clock : Clock
         Of the flight.
+    pump_output : int
+        Number of the autopilot's output (SERVOn) that drives the pump, 1 to 16.
     """
 
-    def __init__(self, link: Link, system: int, datum: FieldDatum, clock: Clock) -> None:
+    def __init__(self, link: Link, system: int, datum: FieldDatum, clock: Clock, pump_output: int = 5) -> None:
         self._link = link
         self._system = system
         self._datum = datum
         self._clock = clock
+        self._pump_width = f"servo{pump_output}_raw"
         self._now = Telemetry()
         self._raw: tuple[int, int, int] | None = None
         self._acks: dict[int, asyncio.Future[int]] = {}
@@ -425,7 +427,7 @@ class MavlinkController:
             )
             self._now = replace(self._now, tank=full * m.battery_remaining / 100.0 if full else None, tank_time=now)
         elif kind == "SERVO_OUTPUT_RAW" and m.port == 0:
-            self._now = replace(self._now, pump=max(0.0, (m.servo5_raw - LOW) / 1000.0), pump_time=now)
+            self._now = replace(self._now, pump=max(0.0, (getattr(m, self._pump_width) - LOW) / 1000.0), pump_time=now)
         elif kind == "EXTENDED_SYS_STATE":
             self._now = replace(self._now, landed=m.landed_state == 1)
         elif kind == "EKF_STATUS_REPORT":
