@@ -58,6 +58,7 @@ def fly(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-flown.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
     physics: Annotated[str, typer.Option(help="Of simulated vehicles: ideal, bullet or auto.")] = "ideal",
+    arducopter: ArducopterOption = None,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="DRONE:KIND@S[:DURATION]", help="Something that goes wrong; --sim only.")
     ] = None,
@@ -76,7 +77,9 @@ def fly(
         overwrite = overwrite or out is None
         out = out or resume.with_name(f"{resume.name}-resumed")
     what = scenario or str(_scenario_of(resume))
-    plan = _plan(what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume)
+    plan = _plan(
+        what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume, arducopter
+    )
     from d2oc_hardware.swarm import require_rung
 
     require_rung(plan.fleet, simulated=plan.simulated)
@@ -137,6 +140,7 @@ def sim_vehicle(
     key: Annotated[Path | None, typer.Option(help="File with the key for signing.", exists=True)] = None,
     report: Annotated[Path | None, typer.Option(help="File that is to hold the truth, every second.")] = None,
     arducopter: ArducopterOption = None,
+    preset: Annotated[str, typer.Option(help="Airframe of a real ArduCopter in the bullet world.")] = "sprayer",
     epoch: Annotated[float | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Simulate a vehicle that speaks MAVLink 2 over UDP on the loopback interface, until Ctrl-C."""
@@ -166,7 +170,7 @@ def sim_vehicle(
     if arducopter is not None:
         from d2oc_hardware.simulated.arducopter import fly_arducopter
 
-        asyncio.run(fly_arducopter(setup, arducopter, clock))
+        asyncio.run(fly_arducopter(setup, arducopter, clock, preset))
         return
     asyncio.run(fly_vehicles([setup], clock))
 
@@ -226,6 +230,7 @@ def _plan(
     faults: list[str] | None,
     upload_fence: bool,
     resumed: Path | None = None,
+    arducopter: Path | None = None,
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
@@ -234,16 +239,22 @@ def _plan(
 
     if (fleet is None) == (sim is None):
         raise typer.BadParameter("give either --fleet FILE or --sim N")
+    if sim is None and arducopter is not None:
+        raise typer.BadParameter("--arducopter is for --sim N")
     if sim is None and (speedup != 1.0 or faults):
         raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
     if sim is not None and sim != n_agents_of(loaded):
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
-    the_fleet = load_fleet(fleet) if fleet is not None else _simulated_fleet(loaded, speedup, physics)
+    the_fleet = (
+        load_fleet(fleet)
+        if fleet is not None
+        else _simulated_fleet(loaded, speedup, physics, real=arducopter is not None)
+    )
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
-        loaded, the_fleet, folder, speedup, sim is not None, physics, tuple(map(_fault, faults or ())), upload_fence,
-        overwrite or out is None, resumed,
+        loaded, the_fleet, folder, speedup, sim is not None, physics, arducopter, tuple(map(_fault, faults or ())),
+        upload_fence, overwrite or out is None, resumed,
     )  # fmt: skip
 
 
@@ -266,11 +277,11 @@ def _fault(text: str) -> tuple[int, str]:
     return int(number), fault
 
 
-def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
+def _simulated_fleet(scenario: Scenario, speedup: float, physics: str, *, real: bool) -> Fleet:
     from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
     from d2oc_hardware.resumed import no_plan
-    from d2oc_hardware.simulated.plant import LAG, chosen
+    from d2oc_hardware.simulated.plant import LAG, PUMP_OUTPUTS, chosen
     from d2oc_hardware.swarm import free_ports
 
     prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario))[0]
@@ -281,8 +292,9 @@ def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
     ]
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    lag = LAG.get(chosen(physics), LAG["ideal"])
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag)
+    kind = ("arducopter-" if real else "") + chosen(physics)
+    pump_output = PUMP_OUTPUTS.get(kind, 5)
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, LAG.get(kind, 0.35), pump_output)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:

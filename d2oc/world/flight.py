@@ -84,16 +84,54 @@ def fly(
         estimate[7] += error[r, 2]
         estimate[8] += error[r, 3]
         command_rotors(fleet, r, dt, since, setpoint, memory, estimate, rotor)
-        lift, roll, pitch, yaw, power = spin(fleet, r, dt, rotor, thrust[r])
-        drawn[r] += fleet.power_constant[r] * power / GRAVITY**1.5 * dt
-        middle = turned(attitude_of(body[r]), (body[r, 10], body[r, 11], body[r, 12]), 0.5 * dt)
-        share = air.lift_share[r]
-        force = rotated(middle, (0.0, 0.0, share * lift))
-        torque = rotated(middle, (share * roll, share * pitch, share * yaw))
-        against = drag(fleet, r, body[r, 7:10], air.wind[r])
-        for axis in range(3):
-            wrench.force[r, axis] = force[axis] + against[axis]
-            wrench.torque[r, axis] = torque[axis]
+        push_by_rotors(dt, fleet, r, rotor, body[r], air, thrust[r], drawn, wrench)
+
+
+@compiled
+def push_by_rotors(
+    dt: float,
+    fleet: Fleet,
+    r: int,
+    asked: Floats,
+    body: Floats,
+    air: Air,
+    thrust: Floats,
+    drawn: Floats,
+    wrench: Wrench,
+) -> None:
+    """The wrench on one body over the next step, by what its rotors are asked for and by drag.
+
+    Parameters
+    ----------
+    dt : float
+        [s]
+    fleet : Fleet
+        Of all agents.
+    r : int
+        Which agent.
+    asked : ndarray, shape (R,)
+        Thrust asked of each rotor; overwritten. [N]
+    body : ndarray, shape (13,)
+        Position, attitude, velocity, rate.
+    air : Air
+        Wind at every drone, and what its lift is worth there.
+    thrust : ndarray, shape (R,)
+        Of each rotor; overwritten with that afterwards. [N]
+    drawn : ndarray, shape (L,)
+        Energy drawn from the battery; added to. [J]
+    wrench : Wrench
+        Row r is overwritten.
+    """
+    lift, roll, pitch, yaw, power = spin(fleet, r, dt, asked, thrust)
+    drawn[r] += fleet.power_constant[r] * power / GRAVITY**1.5 * dt
+    middle = turned(attitude_of(body), (body[10], body[11], body[12]), 0.5 * dt)
+    share = air.lift_share[r]
+    force = rotated(middle, (0.0, 0.0, share * lift))
+    torque = rotated(middle, (share * roll, share * pitch, share * yaw))
+    against = drag(fleet, r, body[7:10], air.wind[r])
+    for axis in range(3):
+        wrench.force[r, axis] = force[axis] + against[axis]
+        wrench.torque[r, axis] = torque[axis]
 
 
 @compiled

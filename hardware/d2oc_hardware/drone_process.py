@@ -47,6 +47,8 @@ from d2oc_hardware.spray_pilot import SprayPilot
 
 LONGEST_LINE = 1 << 27
 """Of an order: the first one brings an agent's plan. [byte]"""
+JUDGED_TIMEOUT = 15.0
+"""After that it has something against arming that does not go away. [s]"""
 FAREWELL = 0.5
 """[s]"""
 WARM_UP_PASSES = 200
@@ -170,7 +172,8 @@ class DroneProcess:
         key = read_key(fleet.key_file) if fleet.key_file else None
         log = Path(order["log"]) if order["log"] else None
         link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
-        controller = MavlinkController(link, fleet.drones[number].system_id, fleet.datum.datum, self._clock)
+        system, datum = fleet.drones[number].system_id, fleet.datum.datum
+        controller = MavlinkController(link, system, datum, self._clock, fleet.pump_output)
         radio = Neighbours(number, {int(n): port for n, port in order["ports"].items()}, self._clock.now)
         await radio.open()
         boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
@@ -182,7 +185,7 @@ class DroneProcess:
         await controller.connect()
         if order["upload_fence"]:
             await controller.upload_fence(fence)
-            await self._clock.sleep(0.5)
+        await self._until_judged(controller)
         checks = await check_drone(controller, fleet, number, fence, by_rate=farm is not None)
         self._say({"kind": "checks", "checks": [list(check) for check in checks]})
         task = task_of(scenario, prepared, fleet, number)
@@ -208,6 +211,13 @@ class DroneProcess:
             await controller.close()
             radio.close()
             link.close()
+
+    async def _until_judged(self, controller: MavlinkController) -> None:
+        """Wait until the vehicle says that it would arm: it judges itself anew once a second, a new fence included."""
+        end = self._clock.now() + JUDGED_TIMEOUT
+        await self._clock.sleep(0.5)
+        while not controller.telemetry.health.armable and self._clock.now() < end:
+            await self._clock.sleep(0.2)
 
     async def _watch(self, flying: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
         waiting_told = False

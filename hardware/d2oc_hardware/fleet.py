@@ -115,6 +115,8 @@ class Fleet(Part):
     """By how much. [m]"""
     key_file: Path | None = None
     """Key for signing: 64 hexadecimal digits; relative to the fleet file."""
+    pump_output: Annotated[int, Field(ge=1, le=16)] = 5
+    """Number of the autopilots' output (SERVOn) that drives the pump; no output of a motor."""
     source_system: Annotated[int, Field(ge=1, le=255)] = 255
     """System id of this program: the vehicles' MAV_GCS_SYSID."""
 
@@ -233,6 +235,7 @@ def simulated_fleet(
     speedup: float,
     boundary: Sequence[Point] = (),
     lag: float = 0.35,
+    pump_output: int = 5,
 ) -> Fleet:
     """Fleet of simulated vehicles, each in a layer of its own, in a geofence around the field and their homes.
 
@@ -254,4 +257,4 @@ def simulated_fleet(
     outside = [home for home in homes if boundary and not Area(boundary).contains(*home)]
     farthest = max((Area(boundary).distance(*home) for home in outside), default=0.0)
     buffer = max(12.0, farthest + ROOM_M)
-    return Fleet(datum=datum, drones=tuple(drones), limits=limits, geofence_buffer_m=buffer)
+    return Fleet(datum=datum, drones=tuple(drones), limits=limits, geofence_buffer_m=buffer, pump_output=pump_output)

@@ -98,6 +98,10 @@ class FlightController(Protocol):
     def telemetry(self) -> Telemetry:
         """What it last said."""
 
+    @property
+    def firmware(self) -> str:
+        """Whose words it speaks, "ArduPilot" or "PX4"; known once it is connected."""
+
     async def connect(self) -> None:
         """Find the vehicle and ask for its telemetry; returns when it reports a position."""
 

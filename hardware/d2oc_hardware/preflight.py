@@ -46,7 +46,10 @@ def wanted_parameters(fleet: Fleet, number: int, reach: float, *, by_rate: bool 
         "RC9_OPTION", 15, 15, "the sprayer is run by an override of this channel, so that it stops by itself"
     )
     repeats = Wanted(
-        "SERVO5_FUNCTION", 59, 59, "the pump repeats channel 9, so that its rate is told and it stops by itself"
+        f"SERVO{fleet.pump_output}_FUNCTION",
+        59,
+        59,
+        "the pump repeats channel 9, so that its rate is told and it stops by itself",
     )
     height = 100.0 * fleet.drones[number].height_m
     return [

@@ -29,6 +29,7 @@ from d2oc.scenario import scenario_toml
 from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
+from d2oc.team import team_kinds
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.drone_process import agents_of, as_text
 from d2oc_hardware.fleet import Fleet
@@ -69,6 +70,8 @@ class FlightPlan:
     speedup: float = 1.0
     simulated: bool = False
     physics: str = "ideal"
+    arducopter: Path | None = None
+    """A real ArduCopter, built for this machine, that the simulated vehicles run."""
     faults: tuple[tuple[int, str], ...] = ()
     """Drone and fault, as `d2oc sim-vehicle --fault` takes it; also `process-killed@SECONDS` after the beginning."""
     upload_fence: bool = False
@@ -308,10 +311,16 @@ class Swarm:
                 arguments += ["--fault", fault]
         if plan.fleet.key_file is not None:
             arguments += ["--key", str(plan.fleet.key_file)]
+        if plan.arducopter is not None:
+            arguments += ["--arducopter", str(plan.arducopter), "--preset", self._preset_of(number)]
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "d2oc", *arguments, stdin=asyncio.subprocess.DEVNULL, env=_environment(),
             start_new_session=True,
         )  # fmt: skip
+
+    def _preset_of(self, number: int) -> str:
+        kind = int(self._prepared.setup.kind[number])
+        return str(team_kinds(self.plan.scenario)[kind].vehicle.preset)
 
     async def _stay_alive(self) -> None:
         while True:

@@ -19,7 +19,7 @@ from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import MOST_LEASE, FencePolygon, FlightError, Health, Mode, Telemetry
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity, VelocityNed, from_ned, to_ned
 from d2oc_hardware.mavlink.codec import Message, dialect
-from d2oc_hardware.mavlink.firmware import FIRMWARES, HIGH, LOW, ArduCopter, Firmware
+from d2oc_hardware.mavlink.firmware import FIRMWARES, PUMP_ON, ArduCopter, Firmware
 from d2oc_hardware.mavlink.items import (
     FENCE,
     MISSION,
@@ -82,13 +82,16 @@ class MavlinkController:
         Of the field frame.
     clock : Clock
         Of the flight.
+    pump_output : int
+        Number of the autopilot's output (SERVOn) that drives the pump, 1 to 16.
     """
 
-    def __init__(self, link: Link, system: int, datum: FieldDatum, clock: Clock) -> None:
+    def __init__(self, link: Link, system: int, datum: FieldDatum, clock: Clock, pump_output: int = 5) -> None:
         self._link = link
         self._system = system
         self._datum = datum
         self._clock = clock
+        self._pump_width = f"servo{pump_output}_raw"
         self._now = Telemetry()
         self._raw: tuple[int, int, int] | None = None
         self._acks: dict[int, asyncio.Future[int]] = {}
@@ -97,7 +100,7 @@ class MavlinkController:
         self._task: asyncio.Task[None] | None = None
         self._spray_until = -math.inf
         self._sprays = False
-        self._sprayed = LOW
+        self._sprayed = 0
         self._autopilot: int | None = None
         self._firmware: Firmware = ArduCopter()
         self._kept: Place | None = None
@@ -111,6 +114,11 @@ class MavlinkController:
     def telemetry(self) -> Telemetry:
         """What the vehicle last said."""
         return self._now
+
+    @property
+    def firmware(self) -> str:
+        """Name of the autopilot."""
+        return self._firmware.name
 
     # Words of an operator
 
@@ -191,7 +199,8 @@ class MavlinkController:
         if not (math.isfinite(share) and math.isfinite(lease)) or share <= 0.0 or not self._ours_in_flight():
             self._spray_off()
             return
-        wanted = round(LOW + min(share, 1.0) * (HIGH - LOW))
+        off = self._firmware.pump_off
+        wanted = round(off + min(share, 1.0) * (PUMP_ON - off))
         begins = not self._sprays or abs(wanted - self._sprayed) > STEP_OF_PUMP
         self._spray_until = self._clock.now() + min(max(lease, 0.0), MOST_LEASE)
         self._sprays, self._sprayed = True, wanted
@@ -380,7 +389,7 @@ class MavlinkController:
 
     def _spray_off(self) -> None:
         self._sprays, self._spray_until = False, -math.inf
-        self._run_pump(LOW)
+        self._run_pump(self._firmware.pump_off)
 
     def _ours_in_flight(self) -> bool:
         return self._now.mode == Mode.OURS and self._now.armed and not self._now.landed
@@ -452,7 +461,9 @@ class MavlinkController:
             )
             self._now = replace(self._now, tank=full * m.battery_remaining / 100.0 if full else None, tank_time=now)
         elif kind == "SERVO_OUTPUT_RAW" and m.port == 0:
-            self._now = replace(self._now, pump=max(0.0, (m.servo5_raw - LOW) / 1000.0), pump_time=now)
+            off = self._firmware.pump_off
+            pump = max(0.0, (getattr(m, self._pump_width) - off) / (PUMP_ON - off))
+            self._now = replace(self._now, pump=pump, pump_time=now)
         elif kind == "EXTENDED_SYS_STATE":
             self._now = replace(self._now, landed=m.landed_state == 1)
         elif kind in ("EKF_STATUS_REPORT", "ESTIMATOR_STATUS"):

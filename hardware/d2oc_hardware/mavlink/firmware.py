@@ -16,8 +16,8 @@ from d2oc_hardware.mavlink.link import AUTOPILOT
 
 ARDUPILOT, PX4 = 3, 12
 """MAV_AUTOPILOT, as heartbeats say it."""
-HIGH, LOW = 2000, 1000
-"""Pulse widths of the pump's output: all, nothing. [us]"""
+PUMP_ON = 2000
+"""Pulse width of the pump's output at its full rate. [us]"""
 CUSTOM_MODE = 1.0
 """Base mode of a command that sets a mode: it is one of the firmware's own."""
 EITHER = {33: 10.0, 1: 2.0, 24: 2.0, 36: 5.0, 147: 1.0, 245: 4.0, 242: 1.0}
@@ -39,6 +39,8 @@ class Firmware(Protocol):
     """It is taken off, and kept where it is before the first setpoint, by setpoints."""
     mission_begins_at_home: bool
     """The first item of a mission is home."""
+    pump_off: int
+    """Pulse width at which the pump stands still. [us]"""
 
     def mode_of(self, custom_mode: int) -> Mode:
         """Mode of a heartbeat."""
@@ -50,7 +52,7 @@ class Firmware(Protocol):
         """Value in a message PARAM_VALUE."""
 
     def pump(self, system: int, width: int) -> Message:
-        """What lets the pump run, and lets it stop by itself when it is not renewed; `width` from LOW to HIGH [us]."""
+        """What lets the pump run, and lets it stop by itself when it is not renewed; pulse `width` [us]."""
 
 
 class ArduCopter:
@@ -61,6 +63,7 @@ class ArduCopter:
     rates = MappingProxyType({**EITHER, 193: 2.0, 168: 1.0})
     climbs_by_setpoint = False
     mission_begins_at_home = True
+    pump_off = 1000
     _MODES: Mapping[int, Mode] = MappingProxyType(
         {4: Mode.OURS, 5: Mode.HOLD, 17: Mode.HOLD, 3: Mode.MISSION, 6: Mode.RETURN, 9: Mode.LAND}
     )
@@ -89,7 +92,8 @@ class Px4:
     """PX4: OFFBOARD, and the pump on output 5 as "RC AUX 1", told by MANUAL_CONTROL.
 
     An output set by DO_SET_ACTUATOR keeps its value for ever; one that repeats a stick falls back to its disarmed value
-    COM_RC_LOSS_T after the last message (src/lib/mixer_module/functions/FunctionManualRC.hpp of PX4).
+    COM_RC_LOSS_T after the last message (src/lib/mixer_module/functions/FunctionManualRC.hpp of PX4). But anybody else
+    who sends sticks, a transmitter too, has that axis in its middle: there the pump must stand still already.
     """
 
     name = "PX4"
@@ -97,6 +101,7 @@ class Px4:
     rates = MappingProxyType({**EITHER, 230: 2.0, 231: 1.0})
     climbs_by_setpoint = True
     mission_begins_at_home = False
+    pump_off = 1500
     _WORDS: Mapping[Mode, tuple[int, int]] = MappingProxyType(
         {Mode.OURS: (6, 0), Mode.HOLD: (4, 3), Mode.MISSION: (4, 4), Mode.RETURN: (4, 5), Mode.LAND: (4, 6)}
     )
@@ -119,7 +124,7 @@ class Px4:
 
     def pump(self, system: int, width: int) -> Message:
         """Sticks in their middle, and the pump on the first auxiliary axis."""
-        axis = round(2000.0 * (width - LOW) / (HIGH - LOW)) - 1000
+        axis = round(1000.0 * (width - self.pump_off) / (PUMP_ON - self.pump_off))
         return dialect.MAVLink_manual_control_message(system, 0, 0, 500, 0, 0, enabled_extensions=PUMP_AXIS, aux1=axis)
 
 

@@ -23,12 +23,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+from d2oc.airframes.airframe import Airframe, load_preset
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.mavlink.codec import Codec, Message, dialect, signature_time
 from d2oc_hardware.mavlink.items import degrees
 from d2oc_hardware.simulated.autopilot import CopterMode
-from d2oc_hardware.simulated.parameters import DEFAULTS
+from d2oc_hardware.simulated.copter_frame import frame_parameters, hover_throttle
+from d2oc_hardware.simulated.json_physics import JsonPhysics
+from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
+from d2oc_hardware.simulated.plant import PUMP_OUTPUTS, chosen
 from d2oc_hardware.simulated.private_network import die_with_parent, enter_private_network
 from d2oc_hardware.simulated.process import LOOPBACK, MOST_PEERS, PEER_FORGOTTEN_S, PlannedFault, VehicleSetup
 
@@ -47,6 +51,8 @@ OURS_ALONE = frozenset({"SIM_EKF_DELAY", "SIM_TANK_L", "SIM_PUMP_L_MIN", "SIM_SE
 """Parameters of the simulated autopilot that mean nothing to the real one."""
 PARAMETER_FAULTS = {"gps-loss": ("SIM_GPS1_ENABLE", 0.0), "wind": ("SIM_WIND_SPD", 20.0)}
 OWN_FAULTS = ("link-cut",)
+FAILSAFE_SHARE = {level: FOR_SWARMS[f"BATT_{level}_MAH"] / DEFAULTS["BATT_CAPACITY"] for level in ("LOW", "CRT")}
+"""Charge at which its failsafes act, over the capacity."""
 FULL_CURRENT_A = 50.0
 """What the firmware's simulated current sensor shows at full throttle."""
 
@@ -56,9 +62,6 @@ BENCH: dict[str, float] = {
     "FLTMODE6": CopterMode.LOITER,
     **{f"RC{n}_{end}": value for n in range(1, 10) for end, value in (("MIN", 1000), ("MAX", 2000), ("TRIM", 1500))},
     "RC9_TRIM": 1000,
-    "SERVO5_FUNCTION": DEFAULTS["SERVO5_FUNCTION"],
-    "SERVO5_MIN": 1000,
-    "SERVO5_MAX": 2000,
     **{f"COMPASS_OFS{n}_{axis}": v for n in ("", "2", "3") for axis, v in (("X", 5), ("Y", 13), ("Z", -18))},
     **{f"INS_ACC{n}OFFS_{axis}": 0.001 for n in ("", "2") for axis in "XYZ"},
     **{f"INS_ACC{n}SCAL_{axis}": 1.001 for n in ("", "2") for axis in "XYZ"},
@@ -136,13 +139,16 @@ class RealArduCopter:
         The firmware.
     clock : Clock
         Of the flight; the firmware runs as fast as it says.
+    airframe : Airframe, optional
+        What flies as a body of the bullet world; default: the firmware's own quadrotor.
     """
 
-    def __init__(self, setup: VehicleSetup, binary: Path, clock: Clock) -> None:
+    def __init__(self, setup: VehicleSetup, binary: Path, clock: Clock, airframe: Airframe | None = None) -> None:
         if not os.access(binary, os.X_OK):
             raise FlightError(f"{binary}: is no program that can be started")
         _require_possible(setup.faults)
-        self._setup, self._binary, self._clock = setup, binary, clock
+        self._setup, self._binary, self._clock, self._airframe = setup, binary, clock, airframe
+        self._pump_output = PUMP_OUTPUTS.get("arducopter-ideal" if airframe is None else "arducopter-bullet", 5)
         self._heard: dict[tuple[str, int], float] = {}
         self._cut = False
         self._crew_codec = Codec(CREW_SYSTEM, 190)
@@ -164,6 +170,9 @@ class RealArduCopter:
         is_private = enter_private_network()
         self._line = await open_socket(self._from_firmware)
         self._crew = await open_socket(self._from_firmware_to_crew)
+        if self._airframe is not None:
+            self._plant_line = await open_socket(lambda data, addr: self._physics.take(data, addr))
+            self._physics = self._physics_of(self._airframe)
         with tempfile.TemporaryDirectory(prefix="arducopter-") as folder:
             process = self._start(Path(folder), is_private)
             try:
@@ -177,8 +186,11 @@ class RealArduCopter:
         (folder / "defaults.parm").write_text(parameter_file(self._parameters()), encoding="ascii")
         at = setup.datum.origin
         self._receiver_port = RECEIVER_PORT if is_private else RECEIVER_PORT + 10 * setup.system
+        flown = ["--model", "quad", "--speedup", f"{self._clock.speedup:g}"]
+        if self._airframe is not None:  # the physics keep the pace, the firmware must not
+            flown = ["--model", f"JSON:{LOOPBACK}", "--sim-port-out", str(self._plant_line.port), "--speedup", "1000"]
         words = [
-            str(self._binary.resolve()), "--wipe", "--model", "quad", "--speedup", f"{self._clock.speedup:g}",
+            str(self._binary.resolve()), "--wipe", *flown,
             "--home", f"{at.latitude:.8f},{at.longitude:.8f},{at.altitude:.3f},90", "--sysid", str(setup.system),
             "--defaults", "defaults.parm", "--rc-in-port", str(self._receiver_port),
             "--serial0", f"udpclient:{LOOPBACK}:{self._crew.port}",
@@ -194,7 +206,32 @@ class RealArduCopter:
 
     def _parameters(self) -> dict[str, float]:
         own = {name: value for name, value in self._setup.parameters.items() if name not in OURS_ALONE}
-        return {"FRAME_CLASS": 1, "FRAME_TYPE": 1, **BENCH, **own}
+        pump = own.pop("SERVO5_FUNCTION", DEFAULTS["SERVO5_FUNCTION"])
+        frame: dict[str, float] = {"FRAME_CLASS": 1, "FRAME_TYPE": 1}
+        if self._airframe is not None:
+            frame = frame_parameters(self._airframe, self._liquid)
+            if "SIM_ENDURANCE" in self._setup.parameters:
+                frame |= self._battery_parameters(self._airframe, self._setup.parameters["SIM_ENDURANCE"])
+                own = {name: value for name, value in own.items() if name not in frame}
+        n = self._pump_output
+        output = {f"SERVO{n}_FUNCTION": pump, f"SERVO{n}_MIN": 1000.0, f"SERVO{n}_MAX": 2000.0}
+        return {**frame, **BENCH, **output, **own}
+
+    def _battery_parameters(self, airframe: Airframe, endurance: float) -> dict[str, float]:
+        """A battery that its simulated current, which goes with the throttle, empties in that time of hover. [s]"""
+        capacity = FULL_CURRENT_A * hover_throttle(airframe, self._liquid) * endurance / 3.6
+        return {
+            "BATT_CAPACITY": capacity,
+            **{f"BATT_{level}_MAH": capacity * FAILSAFE_SHARE[level] for level in FAILSAFE_SHARE},
+        }
+
+    @property
+    def _liquid(self) -> float:
+        return self._setup.parameters.get("SIM_TANK_L", 0.0)
+
+    def _physics_of(self, airframe: Airframe) -> JsonPhysics:
+        flow = self._setup.parameters.get("SIM_PUMP_L_MIN", 0.0) / 60.0
+        return JsonPhysics(airframe, self._liquid, flow, self._clock, self._plant_line.answer)
 
     async def _attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         began, next_report = time.monotonic(), 0.0
@@ -259,7 +296,7 @@ class RealArduCopter:
             place = self._setup.datum.local(degrees(m.lat, m.lon, m.alt / 1000.0))
             truth["time_s"], truth["place_m"] = m.time_boot_ms / 1000.0, [round(x, 2) for x in place]
         elif kind == "SERVO_OUTPUT_RAW" and m.port == 0:
-            self._note_pump(m.servo5_raw, m.time_usec / 1e6)
+            self._note_pump(getattr(m, f"servo{self._pump_output}_raw"), m.time_usec / 1e6)
 
     def _note_pump(self, width: int, now: float) -> None:
         if self._pump > 0.0 and self._truth["mode"] not in ("GUIDED", "AUTO"):
@@ -275,6 +312,8 @@ class RealArduCopter:
         """On the ground for so long that somebody has changed the battery."""
         if self._service and self._now - self._down_since > self._service:
             self._command(42651, 255.0, 100.0)
+            if self._airframe is not None:
+                self._physics.refill()
             self._down_since = self._now
 
     def _plan_faults(self) -> None:
@@ -305,6 +344,8 @@ class RealArduCopter:
     def _tell_truth(self, path: Path) -> None:
         unfinished = path.with_suffix(".unfinished")
         truth = {**self._truth, "sprayed_unasked_s": round(self._unasked, 2)}
+        if self._airframe is not None:
+            truth |= {"liquid_l": round(self._physics.liquid, 3), "throttle": round(self._physics.throttle, 4)}
         unfinished.write_text(json.dumps(truth), encoding="utf-8")
         unfinished.replace(path)
 
@@ -316,7 +357,8 @@ def _require_possible(faults: tuple[PlannedFault, ...]) -> None:
             raise FlightError(f"fault {fault.kind}: a real ArduCopter has only {', '.join(known)}")
 
 
-async def fly_arducopter(setup: VehicleSetup, binary: Path, clock: Clock) -> None:
-    """Run the firmware until cancelled."""
+async def fly_arducopter(setup: VehicleSetup, binary: Path, clock: Clock, preset: str) -> None:
+    """Run the firmware until cancelled; `preset` is what flies where the physics are those of the bullet world."""
+    airframe = load_preset(preset) if chosen(setup.physics) == "bullet" else None
     with suppress(asyncio.CancelledError):
-        await RealArduCopter(setup, binary, clock).run()
+        await RealArduCopter(setup, binary, clock, airframe).run()

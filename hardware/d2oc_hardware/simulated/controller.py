@@ -53,6 +53,11 @@ class SimulatedController:
             wind=a.parameter["SIM_WIND_SPD"],
         )
 
+    @property
+    def firmware(self) -> str:
+        """It behaves like ArduPilot."""
+        return "ArduPilot"
+
     async def connect(self) -> None:
         """Wait until it knows where it is."""
         await self._until(lambda: self.telemetry.health.position_known, "the vehicle has no position")

@@ -77,7 +77,7 @@ PX4_FOR_SWARMS: dict[str, float] = {
     "COM_RC_IN_MODE": 6,  # MANUAL_CONTROL before the transmitter, which counts while none is sent
     "COM_RC_LOSS_T": 0.5,  # [s] until the pump stops by itself
     "COM_RCL_EXCEPT": 7,  # no transmitter is needed for missions, automatic modes and OFFBOARD
-    "PWM_MAIN_FUNC5": 407,  # RC AUX 1: the pump
+    "PWM_MAIN_FUNC5": 407,  # RC AUX 1: the pump, still at 1500 us and below
     "PWM_MAIN_DIS5": 1000,
     "PWM_MAIN_MIN5": 1000,
     "PWM_MAIN_MAX5": 2000,
