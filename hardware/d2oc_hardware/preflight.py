@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from d2oc_hardware.fleet import Fleet
-from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError
+from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError, Mode
 from d2oc_hardware.frames import Place
 from d2oc_hardware.keep_out import Area
 
@@ -40,8 +40,34 @@ def reach_of(fleet: Fleet, number: int, fence: Sequence[FencePolygon]) -> float:
     return max(math.hypot(east - x, north - y) for east, north in fence[0].corners)
 
 
-def wanted_parameters(fleet: Fleet, number: int, reach: float, *, by_rate: bool = False) -> list[Wanted]:
+def wanted_parameters(
+    fleet: Fleet, number: int, reach: float, *, by_rate: bool = False, firmware: str = "ArduPilot"
+) -> list[Wanted]:
     """Parameters of one drone that comes as far as `reach` [m]; `by_rate`: its pump is told a rate, not on and off."""
+    return _of_px4(fleet, number) if firmware == "PX4" else _of_ardupilot(fleet, number, reach, by_rate)
+
+
+def _of_px4(fleet: Fleet, number: int) -> list[Wanted]:
+    height, pump = fleet.drones[number].height_m, fleet.pump_output
+    return [
+        Wanted("COM_OF_LOSS_T", 0.1, 1, "or it flies on for long after the last setpoint"),
+        Wanted("COM_OBL_RC_ACT", 3, 5, "or it changes to a mode that wants a pilot"),
+        Wanted("NAV_DLL_ACT", 2, 3, "or nobody notices that this program is gone"),
+        Wanted("COM_DL_LOSS_T", 1, 10, "or it takes too long to notice"),
+        Wanted("COM_FAIL_ACT_T", 0, 1, "or it hovers before it acts"),
+        Wanted("COM_RC_IN_MODE", 6, 6, "the pump is run by MANUAL_CONTROL, so that it stops by itself"),
+        Wanted("COM_RC_LOSS_T", 0.1, 1, "so long the pump runs on when this program dies"),
+        Wanted("COM_RCL_EXCEPT", 7, 31, "or it returns when no sticks are sent"),
+        Wanted(f"PWM_MAIN_FUNC{pump}", 407, 407, "the pump repeats RC AUX 1"),
+        Wanted(f"PWM_MAIN_MIN{pump}", 1000, 1000, "the pump stands still in the middle, at 1500 us"),
+        Wanted(f"PWM_MAIN_MAX{pump}", 2000, 2000, "the pump stands still in the middle, at 1500 us"),
+        Wanted("GF_ACTION", 2, 3, "or a breach of the fence is only reported, or ends in a fall"),
+        Wanted("RTL_RETURN_ALT", height - 0.5, height + 0.5, "every drone returns in its own layer"),
+        Wanted("COM_LOW_BAT_ACT", 2, 3, "or it flies until it falls"),
+    ]
+
+
+def _of_ardupilot(fleet: Fleet, number: int, reach: float, by_rate: bool) -> list[Wanted]:
     switch = Wanted(
         "RC9_OPTION", 15, 15, "the sprayer is run by an override of this channel, so that it stops by itself"
     )
@@ -94,11 +120,7 @@ async def check_drone(
     checks = [
         Check("position", health.position_known, "the autopilot trusts its position"),
         Check("satellites", health.satellites >= LEAST_SATELLITES, f"{health.satellites} used, at least 10 needed"),
-        Check(
-            "arming",
-            health.armable,
-            "it says that it would arm" + (f": {health.problems[-1]}" if health.problems else ""),
-        ),
+        _arming_check(controller),
         Check("on the ground", t.landed and not t.armed, "landed and disarmed"),
         Check("home", away <= HOME_TOLERANCE_M, f"{away:.1f} m from home_m of the fleet file, at most 3"),
         Check(
@@ -108,11 +130,20 @@ async def check_drone(
             "battery", battery is not None and battery >= LEAST_BATTERY, f"{_percent(battery)}, at least 50 % needed"
         ),
     ]
-    checks += await _parameter_checks(
-        controller, wanted_parameters(fleet, number, reach_of(fleet, number, fence), by_rate=by_rate)
-    )
+    reach = reach_of(fleet, number, fence)
+    wanted = wanted_parameters(fleet, number, reach, by_rate=by_rate, firmware=controller.firmware)
+    checks += await _parameter_checks(controller, wanted)
     checks.append(await _fence_check(controller, fence))
     return checks
+
+
+def _arming_check(controller: FlightController) -> Check:
+    """PX4 says it of the mode that it is in, and in one of a person it wants sticks."""
+    health = controller.telemetry.health
+    if controller.firmware == "PX4" and controller.telemetry.mode == Mode.PILOT and not health.armable:
+        return Check("arming", True, "known when it is engaged: PX4 would not arm in the mode that it is in")
+    why = f": {health.problems[-1]}" if health.problems else ""
+    return Check("arming", health.armable, f"it says that it would arm{why}")
 
 
 async def _parameter_checks(controller: FlightController, wanted: Sequence[Wanted]) -> list[Check]:

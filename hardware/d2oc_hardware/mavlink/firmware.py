@@ -60,7 +60,7 @@ class ArduCopter:
 
     name = "ArduPilot"
     heartbeat_type = ONBOARD_CONTROLLER
-    rates = MappingProxyType({**EITHER, 193: 2.0, 168: 1.0})
+    rates: Mapping[int, float] = MappingProxyType({**EITHER, 193: 2.0, 168: 1.0})
     climbs_by_setpoint = False
     mission_begins_at_home = True
     pump_off = 1000
@@ -98,7 +98,7 @@ class Px4:
 
     name = "PX4"
     heartbeat_type = GROUND_STATION  # the only one whose loss PX4 acts on (NAV_DLL_ACT)
-    rates = MappingProxyType({**EITHER, 230: 2.0, 231: 1.0})
+    rates: Mapping[int, float] = MappingProxyType({**EITHER, 230: 2.0, 231: 1.0})
     climbs_by_setpoint = True
     mission_begins_at_home = False
     pump_off = 1500

@@ -213,7 +213,7 @@ async def signed_real_arducopter():
 class RealPx4Bench(RealBench):
     """A real PX4 with its own physics; it stays in its place to half a metre per second, no better."""
 
-    still, lags, strays = 0.6, 4.0, 1.0
+    still, lags, strays = 1.2, 4.0, 1.0
 
     a_parameter = "COM_OF_LOSS_T"
 
