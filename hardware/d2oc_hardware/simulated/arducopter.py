@@ -58,6 +58,8 @@ FULL_CURRENT_A = 50.0
 
 BENCH: dict[str, float] = {
     "BATT_MONITOR": 4,
+    "WPNAV_ACCEL": 500,  # with 250 as delivered it follows no command of 3 m/s^2
+    "PSC_JERK_XY": 15,
     "FS_THR_ENABLE": 1,
     "FLTMODE6": CopterMode.LOITER,
     **{f"RC{n}_{end}": value for n in range(1, 10) for end, value in (("MIN", 1000), ("MAX", 2000), ("TRIM", 1500))},
