@@ -198,8 +198,9 @@ class SprayPilot(Pilot):
     def _ahead(self, now: float, t: Telemetry) -> NDArray[Any]:
         """State of its model as far ahead as the vehicle lags behind.
 
-        Where the velocity v follows the command c with the lag T, v' = (c - v) / T, the place x + T v moves by c exactly.
-        So in that place and with the command as its velocity, the vehicle is the model that the machine steers.
+        Where the velocity v follows the command c with the lag T, v' = (c - v) / T, the place x + T v moves by c
+        exactly. So in that place and with the command as its velocity, the vehicle is the model that the machine
+        steers.
         """
         told, lag, place = self._guard.last, self.task.lag, t.position
         assert place is not None
