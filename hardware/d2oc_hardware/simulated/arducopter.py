@@ -35,9 +35,12 @@ from d2oc_hardware.simulated.parameters import DEFAULTS
 from d2oc_hardware.simulated.plant import PUMP_OUTPUTS, chosen
 from d2oc_hardware.simulated.private_network import die_with_parent, enter_private_network
 from d2oc_hardware.simulated.process import LOOPBACK, MOST_PEERS, PEER_FORGOTTEN_S, PlannedFault, VehicleSetup
+from d2oc_hardware.simulated.protocol import tank_message
 
 CREW_SYSTEM = 254
 """System id of the ground crew; its heartbeat counts for no failsafe."""
+TANK_SENSOR = 181
+"""Component of the level sensor: MAV_COMP_ID_BATTERY2."""
 CREW_PERIOD_S = 0.2
 BATTERY_RESET = 42651
 CHARGE_STEP = 0.005
@@ -152,6 +155,8 @@ class RealArduCopter:
         self._heard: dict[tuple[str, int], float] = {}
         self._cut = False
         self._crew_codec = Codec(CREW_SYSTEM, 190)
+        self._sensor_codec = Codec(setup.system, TANK_SENSOR, setup.key)
+        self._sensed_at = 0.0
         self._truth: dict[str, object] = {
             "time_s": 0.0, "flew": False, "landed": False, "mode": "", "fence_breaches": 0,
         }  # fmt: skip
@@ -235,6 +240,7 @@ class RealArduCopter:
             self._plan_faults()
             if self._airframe is not None:
                 self._tell_charge()
+                self._tell_tank()
             if self._setup.report is not None and self._now >= next_report and self._crew_heard:
                 next_report = self._now + 1.0
                 self._tell_truth(self._setup.report)
@@ -248,6 +254,9 @@ class RealArduCopter:
             self._line.answer(data)
 
     def _from_firmware(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._to_outside(data)
+
+    def _to_outside(self, data: bytes) -> None:
         if self._cut:
             return
         now = time.monotonic()
@@ -315,6 +324,12 @@ class RealArduCopter:
         if self._told_charge - charge >= CHARGE_STEP and self._crew_heard:
             self._told_charge = charge
             self._command(BATTERY_RESET, 255.0, 100.0 * charge)
+
+    def _tell_tank(self) -> None:
+        """Say what is in the tank, as a sensor that is a component of its own does: ArduCopter knows no tank."""
+        if self._now - self._sensed_at >= 1.0:
+            self._sensed_at = self._now
+            self._to_outside(self._sensor_codec.pack(tank_message(self._physics.liquid, self._liquid)))
 
     def _plan_faults(self) -> None:
         if self._flew_at is None:
