@@ -83,6 +83,7 @@ class Machine:
         self,
         k: int,
         state: NDArray[Any],
+        ahead: NDArray[Any],
         *,
         up: bool,
         landed: bool,
@@ -99,6 +100,8 @@ class Machine:
             Number of the step that begins.
         state : ndarray, shape (n,)
             Of its model, as flown.
+        ahead : ndarray, shape (n,)
+            The same as far ahead as the vehicle lags behind its commands: what is decided next acts from there on.
         up, landed : bool
             Whether it is at its height; on the ground with its motors off.
         may_rise : bool
@@ -116,8 +119,7 @@ class Machine:
             Acceleration for the step that begins. [m/s^2]
         """
         drone, team, r = self._drone, self._runtime.team, self._drone.number
-        team.state[r, : len(state)] = state
-        self._runtime.team.position[r] = state[list(self._runtime.motion.position_states[team.kind[r]])]
+        self._place(state)
         if self._before is not None:
             moving = np.zeros(len(team.kind), np.bool_)
             moving[r] = self._moved
@@ -133,10 +135,17 @@ class Machine:
         done = {Phase.TAKE_OFF: up, Phase.LANDING: landed, Phase.SERVICE: served}.get(drone.phase)
         if done is not None:
             drone.timer = 0.0 if done else 2.0 * dt
-        self._runtime.decide(k)
         self._before = team.state.copy()
+        self._place(ahead)
+        self._runtime.decide(k)
         self._moved = drone.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN)
         return np.asarray(team.input[r, :2].copy())
+
+    def _place(self, state: NDArray[Any]) -> None:
+        """Tell the runtime where it is."""
+        team, r = self._runtime.team, self._drone.number
+        team.state[r, : len(state)] = state
+        team.position[r] = state[list(self._runtime.motion.position_states[team.kind[r]])]
 
     def _telemetry(self) -> Mapping[str, float]:
         return {name: float(column[self._drone.number]) for name, column in self._runtime.telemetry().items()}

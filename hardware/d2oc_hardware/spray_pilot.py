@@ -20,7 +20,7 @@ from d2oc.phases import Phase as Doing
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.failsafe import BATTERY_LOW, TANK_EMPTY, Answer, Situation
 from d2oc_hardware.flight_controller import FlightController, FlightError, Mode, Telemetry
-from d2oc_hardware.frames import Place, Velocity
+from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 from d2oc_hardware.guard import Guard
 from d2oc_hardware.machine import Machine
 from d2oc_hardware.pilot import Phase, Pilot, Radio, Task
@@ -69,6 +69,7 @@ class SprayPilot(Pilot):
         self._litres = 0.0
         self._looked_at = clock.now()
         self._steering: NDArray[Any] | None = None
+        self._told_at_step = STANDSTILL
 
     # What the operator says
 
@@ -144,15 +145,16 @@ class SprayPilot(Pilot):
             if not self._ends:
                 self._decide(now, t)
             self._log_machine(now, t, flown, acted=acted)
-            self._stepped_at, self._velocity_at_step = now, t.velocity
+            self._stepped_at, self._velocity_at_step, self._told_at_step = now, t.velocity, self._guard.last
             self._tick += 1
 
     def _decide(self, now: float, t: Telemetry) -> None:
-        state = self._state(now, t)
+        state, ahead = self._state(now, t), self._ahead(now, t)
         down = t.landed and not t.armed
         wanted = self._machine.step(
             self._tick,
             state,
+            ahead,
             up=self.phase in (Phase.TRANSIT, Phase.MISSION),
             landed=down and self.phase == Phase.SERVICE,
             may_rise=down and self._word and t.battery is not None and t.battery >= FULL,
@@ -161,7 +163,7 @@ class SprayPilot(Pilot):
             charge=t.battery,
         )
         self._pumped = False
-        self._steering = self._limited(self._tick, state, wanted)
+        self._steering = self._limited(self._tick, ahead, wanted)
         doing = self._machine.phase
         if doing == Doing.TAKE_OFF and self.phase in (Phase.GROUND, Phase.SERVICE):
             self._rise()
@@ -192,6 +194,31 @@ class SprayPilot(Pilot):
         if self._paused_at is not None or self._steering is None or self._machine.phase not in BY_ITSELF:
             return Velocity(0.0, 0.0, up)
         return self._commanded(now, up, self._steering)
+
+    def _ahead(self, now: float, t: Telemetry) -> NDArray[Any]:
+        """State of its model as far ahead as the vehicle lags behind.
+
+        Where the velocity v follows the command c with the lag T, v' = (c - v) / T, the place x + T v moves by c
+        exactly. So in that place and with the command as its velocity, the vehicle is the model that the machine
+        steers.
+        """
+        told, lag, place = self._guard.last, self.task.lag, t.position
+        assert place is not None
+        here = place._replace(east=place.east + lag * t.velocity.east, north=place.north + lag * t.velocity.north)
+        state = self._state(now, replace(t, position=here))
+        names = self.task.state_names
+        for name, value in (("vx_m_s", told.east), ("vy_m_s", told.north)):
+            if name in names:
+                state[names.index(name)] = value
+        return state
+
+    def _commanded(self, now: float, up: float, command: NDArray[Any]) -> Velocity:
+        """The velocity by which a command of the machine is flown: from the last command on."""
+        if self.task.model == "single-integrator":
+            return super()._commanded(now, up, command)
+        told = self._told_at_step
+        lead = min(now - self._stepped_at, self.task.time_step) + 0.5 * self._guard.limits.period
+        return Velocity(told.east + lead * float(command[0]), told.north + lead * float(command[1]), up)
 
     def _situation(self, now: float, t: Telemetry, place: Place) -> Situation:
         steered = not self._ends and self._paused_at is None

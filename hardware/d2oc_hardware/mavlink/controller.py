@@ -47,6 +47,8 @@ POSITION_TIMEOUT = 90.0
 HEARTBEAT_INTERVAL = 0.5
 SPRAY_INTERVAL = 0.2
 """The override of the sprayer's channel is renewed so often. [s]"""
+TANK_MONITOR = 1
+"""Number of the battery monitor that tells of the tank."""
 WARNING = 4
 """Severity of a text from which on something is wrong; higher numbers only inform."""
 VELOCITY_ONLY = 0b0000_1101_1100_0111
@@ -408,9 +410,10 @@ class MavlinkController:
     # Hearing
 
     def _hear(self, m: Message) -> None:
-        if m.get_srcComponent() != AUTOPILOT:
-            return
         kind = m.get_type()
+        is_tank = kind == "BATTERY_STATUS" and m.id == TANK_MONITOR  # may be a component of its own
+        if m.get_srcComponent() != AUTOPILOT and not is_tank:
+            return
         now = self._clock.now()
         if kind == "GLOBAL_POSITION_INT":
             self._on_position(m, now)
@@ -455,7 +458,7 @@ class MavlinkController:
             self._now = replace(self._now, health=replace(self._now.health, armable=armable))
         elif kind == "BATTERY_STATUS" and m.id == 0 and m.battery_remaining >= 0:
             self._now = replace(self._now, battery=m.battery_remaining / 100.0)
-        elif kind == "BATTERY_STATUS" and m.id == 1 and m.battery_remaining >= 0:
+        elif kind == "BATTERY_STATUS" and m.id == TANK_MONITOR and m.battery_remaining >= 0:
             full = (
                 m.current_consumed / max(1e-9, 10.0 * (100.0 - m.battery_remaining)) if m.battery_remaining < 100 else 0
             )

@@ -29,16 +29,22 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.mavlink.codec import Codec, Message, dialect, signature_time
 from d2oc_hardware.mavlink.items import degrees
 from d2oc_hardware.simulated.autopilot import CopterMode
-from d2oc_hardware.simulated.copter_frame import frame_parameters, hover_throttle
+from d2oc_hardware.simulated.copter_frame import frame_parameters
 from d2oc_hardware.simulated.json_physics import JsonPhysics
-from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
+from d2oc_hardware.simulated.parameters import DEFAULTS
 from d2oc_hardware.simulated.plant import PUMP_OUTPUTS, chosen
 from d2oc_hardware.simulated.private_network import die_with_parent, enter_private_network
 from d2oc_hardware.simulated.process import LOOPBACK, MOST_PEERS, PEER_FORGOTTEN_S, PlannedFault, VehicleSetup
+from d2oc_hardware.simulated.protocol import tank_message
 
 CREW_SYSTEM = 254
 """System id of the ground crew; its heartbeat counts for no failsafe."""
+TANK_SENSOR = 181
+"""Component of the level sensor: MAV_COMP_ID_BATTERY2."""
 CREW_PERIOD_S = 0.2
+BATTERY_RESET = 42651
+CHARGE_STEP = 0.005
+"""The firmware is told of a charge that has fallen by this share."""
 RECEIVER_PORT = 5501
 RECEIVER = (1500, 1500, 1000, 1500, 1800, 1000, 1000, 1800, *(1000,) * 8)
 """What the pilot's receiver says: throttle down, or it would not arm; the sprayer's channel held low. [us]"""
@@ -51,13 +57,10 @@ OURS_ALONE = frozenset({"SIM_EKF_DELAY", "SIM_TANK_L", "SIM_PUMP_L_MIN", "SIM_SE
 """Parameters of the simulated autopilot that mean nothing to the real one."""
 PARAMETER_FAULTS = {"gps-loss": ("SIM_GPS1_ENABLE", 0.0), "wind": ("SIM_WIND_SPD", 20.0)}
 OWN_FAULTS = ("link-cut",)
-FAILSAFE_SHARE = {level: FOR_SWARMS[f"BATT_{level}_MAH"] / DEFAULTS["BATT_CAPACITY"] for level in ("LOW", "CRT")}
-"""Charge at which its failsafes act, over the capacity."""
-FULL_CURRENT_A = 50.0
-"""What the firmware's simulated current sensor shows at full throttle."""
-
 BENCH: dict[str, float] = {
     "BATT_MONITOR": 4,
+    "WPNAV_ACCEL": 500,  # with 250 as delivered it follows no command of 3 m/s^2
+    "PSC_JERK_XY": 15,
     "FS_THR_ENABLE": 1,
     "FLTMODE6": CopterMode.LOITER,
     **{f"RC{n}_{end}": value for n in range(1, 10) for end, value in (("MIN", 1000), ("MAX", 2000), ("TRIM", 1500))},
@@ -152,6 +155,8 @@ class RealArduCopter:
         self._heard: dict[tuple[str, int], float] = {}
         self._cut = False
         self._crew_codec = Codec(CREW_SYSTEM, 190)
+        self._sensor_codec = Codec(setup.system, TANK_SENSOR, setup.key)
+        self._sensed_at = 0.0
         self._truth: dict[str, object] = {
             "time_s": 0.0, "flew": False, "landed": False, "mode": "", "fence_breaches": 0,
         }  # fmt: skip
@@ -160,6 +165,7 @@ class RealArduCopter:
         self._unasked = 0.0
         self._flew_at: float | None = None
         self._down_since = math.inf
+        self._told_charge = 1.0
         self._changed: set[PlannedFault] = set()
         self._crew_heard = False
         self._service = setup.parameters.get("SIM_SERVICE", 0.0)
@@ -210,20 +216,9 @@ class RealArduCopter:
         frame: dict[str, float] = {"FRAME_CLASS": 1, "FRAME_TYPE": 1}
         if self._airframe is not None:
             frame = frame_parameters(self._airframe, self._liquid)
-            if "SIM_ENDURANCE" in self._setup.parameters:
-                frame |= self._battery_parameters(self._airframe, self._setup.parameters["SIM_ENDURANCE"])
-                own = {name: value for name, value in own.items() if name not in frame}
         n = self._pump_output
         output = {f"SERVO{n}_FUNCTION": pump, f"SERVO{n}_MIN": 1000.0, f"SERVO{n}_MAX": 2000.0}
         return {**frame, **BENCH, **output, **own}
-
-    def _battery_parameters(self, airframe: Airframe, endurance: float) -> dict[str, float]:
-        """A battery that its simulated current, which goes with the throttle, empties in that time of hover. [s]"""
-        capacity = FULL_CURRENT_A * hover_throttle(airframe, self._liquid) * endurance / 3.6
-        return {
-            "BATT_CAPACITY": capacity,
-            **{f"BATT_{level}_MAH": capacity * FAILSAFE_SHARE[level] for level in FAILSAFE_SHARE},
-        }
 
     @property
     def _liquid(self) -> float:
@@ -243,6 +238,9 @@ class RealArduCopter:
             self._crew.transport.sendto(struct.pack("<16H", *RECEIVER), (LOOPBACK, self._receiver_port))
             self._serve()
             self._plan_faults()
+            if self._airframe is not None:
+                self._tell_charge()
+                self._tell_tank()
             if self._setup.report is not None and self._now >= next_report and self._crew_heard:
                 next_report = self._now + 1.0
                 self._tell_truth(self._setup.report)
@@ -256,6 +254,9 @@ class RealArduCopter:
             self._line.answer(data)
 
     def _from_firmware(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._to_outside(data)
+
+    def _to_outside(self, data: bytes) -> None:
         if self._cut:
             return
         now = time.monotonic()
@@ -311,10 +312,24 @@ class RealArduCopter:
     def _serve(self) -> None:
         """On the ground for so long that somebody has changed the battery."""
         if self._service and self._now - self._down_since > self._service:
-            self._command(42651, 255.0, 100.0)
+            self._command(BATTERY_RESET, 255.0, 100.0)
             if self._airframe is not None:
-                self._physics.refill()
+                self._physics.service()
+                self._told_charge = 1.0
             self._down_since = self._now
+
+    def _tell_charge(self) -> None:
+        """Keep the firmware's count of its battery to what the body has drawn: its own sensor sees no such motors."""
+        charge = max(0.0, self._physics.charge)
+        if self._told_charge - charge >= CHARGE_STEP and self._crew_heard:
+            self._told_charge = charge
+            self._command(BATTERY_RESET, 255.0, 100.0 * charge)
+
+    def _tell_tank(self) -> None:
+        """Say what is in the tank, as a sensor that is a component of its own does: ArduCopter knows no tank."""
+        if self._now - self._sensed_at >= 1.0:
+            self._sensed_at = self._now
+            self._to_outside(self._sensor_codec.pack(tank_message(self._physics.liquid, self._liquid)))
 
     def _plan_faults(self) -> None:
         if self._flew_at is None:
@@ -346,6 +361,7 @@ class RealArduCopter:
         truth = {**self._truth, "sprayed_unasked_s": round(self._unasked, 2)}
         if self._airframe is not None:
             truth |= {"liquid_l": round(self._physics.liquid, 3), "throttle": round(self._physics.throttle, 4)}
+            truth["charge"] = round(self._physics.charge, 3)
         unfinished.write_text(json.dumps(truth), encoding="utf-8")
         unfinished.replace(path)
 

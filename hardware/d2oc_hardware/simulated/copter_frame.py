@@ -121,9 +121,9 @@ def frame_parameters(airframe: Airframe, liquid: float) -> dict[str, float]:
         "MOT_BAT_VOLT_MAX": 0.0,
         "PSC_ACCZ_P": hover,
         "PSC_ACCZ_I": 2.0 * hover,
-        "PSC_VELXY_P": loops.velocity_per_s,
-        "PSC_VELXY_I": 0.3 * loops.velocity_per_s,
-        "PSC_VELXY_D": 0.1 * loops.velocity_per_s,
-        "PSC_POSXY_P": 0.5 * loops.velocity_per_s,
+        "PSC_VELXY_P": 1.5 * loops.velocity_per_s,
+        "PSC_VELXY_I": 0.5 * loops.velocity_per_s,
+        "PSC_VELXY_D": 0.15 * loops.velocity_per_s,
+        "PSC_POSXY_P": 0.75 * loops.velocity_per_s,
     }
     return values

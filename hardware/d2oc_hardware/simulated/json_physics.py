@@ -63,9 +63,15 @@ class JsonPhysics:
         """Left in the tank. [L]"""
         return self._body.liquid
 
-    def refill(self) -> None:
-        """Fill the tank as at first."""
+    @property
+    def charge(self) -> float:
+        """Of the battery, 0 to 1; below where it is overdrawn."""
+        return self._body.charge
+
+    def service(self) -> None:
+        """Fill the tank as at first, change the battery."""
         self._body.fill(self._full)
+        self._body.change_battery()
 
     def take(self, data: bytes, addr: object) -> None:
         """A packet of the firmware; one that it repeats gets the same answer again."""

@@ -119,7 +119,11 @@ class MotorBody:
             self._fleet.mass[0], self._fleet.inertia[0] = mass, inertia
             self._bodies.set_mass(0, mass, inertia)
 
+    def change_battery(self) -> None:
+        """It gets a full one."""
+        self._drawn[0] = 0.0
+
     @property
-    def drawn(self) -> float:
-        """Energy drawn from the battery. [J]"""
-        return float(self._drawn[0])
+    def charge(self) -> float:
+        """Of the battery, 0 to 1; below where it is overdrawn."""
+        return 1.0 - float(self._drawn[0] / self._fleet.battery_energy[0])

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 
-LAG = {"ideal": 0.35, "bullet": 0.5, "arducopter-ideal": 0.5, "arducopter-bullet": 0.7}
+LAG = {"ideal": 0.35, "bullet": 0.5, "arducopter-ideal": 0.5, "arducopter-bullet": 0.5}
 """By which the velocity of each kind follows its command, its control period included; measured. [s]"""
 PUMP_OUTPUTS = {"arducopter-bullet": 9}
 """Output of the autopilot that drives the pump, where it is not 5: the first one that is no motor of any airframe."""

@@ -236,12 +236,7 @@ class Protocol:
         return dialect.MAVLink_battery_status_message(0, 1, 1, 2500, cells, 1000, used, -1, round(100 * a.battery))
 
     def _tank(self) -> Message:
-        """The second monitor, as a fuel level: consumed in mL where mAh stands."""
-        a = self.autopilot
-        full = a.parameter["SIM_TANK_L"]
-        used = round(1000 * (full - a.tank))
-        left = round(100 * a.tank / full) if full > 0 else 0
-        return dialect.MAVLink_battery_status_message(1, 0, 0, 32767, [65535] * 10, -1, used, -1, left)
+        return tank_message(self.autopilot.tank, self.autopilot.parameter["SIM_TANK_L"])
 
     def _extended(self) -> Message:
         a = self.autopilot
@@ -516,6 +511,18 @@ class Protocol:
             return
         if m.chan9_raw not in (0, 65534, 65535):
             self.autopilot.override_sprayer(m.chan9_raw)
+
+
+def tank_message(liquid: float, full: float) -> Message:
+    """The second battery monitor as a fuel level: consumed in mL where mAh stands.
+
+    Parameters
+    ----------
+    liquid, full : float
+        In the tank, and when it is full. [L]
+    """
+    used, left = round(1000 * (full - liquid)), round(100 * liquid / full) if full > 0 else 0
+    return dialect.MAVLink_battery_status_message(1, 0, 0, 32767, [65535] * 10, -1, used, -1, left)
 
 
 def _text_of(value: object) -> str:

@@ -64,6 +64,8 @@ def test_a_body_stands_hovers_and_falls_as_bodies_do():
     for _ in range(RATE_HZ):
         moved = body.step(hover)
     assert moved.velocity[2] < at  # drag alone
+    by_hover = 3.0 * airframe.hover_power(airframe.mass_with(10.0)) / 3600.0
+    assert (1.0 - body.charge) * airframe.battery.energy_wh == pytest.approx(by_hover, rel=0.2)
     assert moved.specific_force[2] == pytest.approx(9.81, abs=0.5)
     for _ in range(RATE_HZ // 2):
         moved = body.step(np.zeros(6))
