@@ -119,6 +119,17 @@ class Flown:
         return [summary["causes"] for summary in self.summaries]
 
 
+@pytest.fixture(scope="session")
+def timeless():
+    """Runs a coroutine on a clock that never waits; the coroutine is given the clock."""
+
+    def run(flight):
+        with asyncio.Runner(loop_factory=TimelessLoop) as runner:
+            return runner.run(flight(LoopClock(1.0, 0.0)))
+
+    return run
+
+
 async def at_once(step, *arguments):
     return step(*arguments)
 
