@@ -9,7 +9,7 @@ the air: each keeps to what was reserved for it (`d2oc.spray.reservation`), and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -401,6 +401,58 @@ class FarmRuntime:
         if self.drones[r].phase in (Phase.TRANSIT, Phase.MISSION):
             self._send_home(self.drones[r])
 
+    # Where every drone has a program of its own and hears what the others do
+
+    @property
+    def hears(self) -> bool:
+        """Whether drones count on hearing each other in the air."""
+        return not self._apart
+
+    def under_way(self, r: int) -> tuple[Segment | None, Segment] | None:
+        """What drone r has flown of the pass that it is on, None for nothing, and what is left; None on no pass."""
+        drone = self.drones[r]
+        return None if not drone.on_pass or drone.leg is None else self._parts(drone, drone.leg)
+
+    def reroute(self, r: int, route: Route, *, at_once: bool) -> None:
+        """Drone r flies this when it has flown the pass that it is on; `at_once` also if it is on its way home."""
+        drone = self.drones[r]
+        own = drone.route[:1] if drone.on_pass else []
+        drone.route = [*own, *route]
+        if drone.phase == Phase.RETURN and at_once and drone.route and self._can_go_on(drone):
+            drone.phase, drone.way = Phase.TRANSIT, []
+        elif not own and drone.phase != Phase.RETURN:
+            drone.way = []
+
+    def leave_pass(self, r: int) -> None:
+        """Drone r flies the pass that it is on no farther, since somebody else is on it."""
+        drone = self.drones[r]
+        if drone.on_pass:
+            self._cut_leg(drone)
+            drone.route.pop(0)
+            drone.on_pass, drone.way = False, []
+
+    def laid_by_others(self, parts: Sequence[Segment]) -> None:
+        """Count on the ground what somebody else was to lay on passes."""
+        route = [Leg(part, True) for part in parts]
+        self.ground.known[:] += planned_deposit(self.task.map.grid, self.task.footprint, self.plan.passes, route)
+
+    def worker(self, drone: Drone, place: Floats) -> Worker:
+        """What a drone that is at a place, shape (2,), can do from now on. [m]"""
+        self.team.position[drone.number] = place
+        return self._worker(drone)
+
+    def time_left(self, drone: Drone) -> float:
+        """What a drone needs for what it has to fly. [s]"""
+        return self._time_left(drone)
+
+    def has_work(self, drone: Drone) -> bool:
+        """Whether there is something to spray for a drone, and liquid for it."""
+        return self._has_work(drone)
+
+    def divided(self, parts: Sequence[Segment], workers: Sequence[Worker]) -> list[Route]:
+        """Routes of workers that fly parts of this plan."""
+        return divide(self.plan.passes, parts, workers, -self.task.shift)[0]
+
     def wanted_flow(self, r: int, place: Floats, velocity: Floats) -> float:
         """What the nozzles of drone r should give at a place and a velocity, both of shape (2,). [L/s]"""
         drone = self.drones[r]
@@ -480,6 +532,7 @@ class FarmRuntime:
             drone.route = list(route)
             drone.on_pass = False
             drone.way = []
+            drone.flown = []
         if self._apart:
             self._reserve(plan)
 
@@ -623,7 +676,7 @@ class FarmRuntime:
                 drone.served = True
             else:
                 self.stations.wait(drone)
-        elif drone.phase == Phase.GROUND and drone.served and self._has_work(drone) and self._time_is_left(drone, k):
+        elif drone.phase == Phase.GROUND and drone.served and not drone.held and self._may_begin(drone, k):
             drone.phase, drone.timer, drone.served = Phase.TAKE_OFF, drone.climb, False
             drone.sorties += 1
         elif drone.phase == Phase.TAKE_OFF:
@@ -655,7 +708,11 @@ class FarmRuntime:
             return not self._swept and (drone.liquid > 0.05 or self.task.spray.budget_l - self.loaded > 0.1)
         return bool(drone.route) and (drone.liquid > 0.05 or self._mode != PLANNED or self._wish(drone) > 0.05)
 
-    def _time_is_left(self, drone: Drone, k: int) -> bool:
+    def _may_begin(self, drone: Drone, k: int) -> bool:
+        return self._has_work(drone) and self.time_is_left(drone, k)
+
+    def time_is_left(self, drone: Drone, k: int) -> bool:
+        """Whether a drone on the ground would be back before the mission is over."""
         return (self._n_steps - k) * self._dt > 4.0 * drone.climb + 2.0 * self._time_home(drone) + MARGIN_S
 
     def _time_home(self, drone: Drone) -> float:
@@ -686,14 +743,20 @@ class FarmRuntime:
         """What was flown of the leg under way need not be flown again."""
         if not drone.on_pass or drone.leg is None:
             return
-        segment = drone.leg.segment
-        slot = math.floor(self._slot_of(drone, segment))
-        if drone.leg.forwards:
-            first, last = min(max(slot, segment.first), segment.last), segment.last
-        else:
-            first, last = segment.first, max(min(slot, segment.last), segment.first)
-        rest = self.plan.passes[segment.lattice].cut(segment, first, last)
-        drone.route[0] = type(drone.leg)(rest, drone.leg.forwards)
+        flown, rest = self._parts(drone, drone.leg)
+        drone.route[0] = Leg(rest, drone.leg.forwards)
+        if flown is not None:
+            drone.flown.append(flown)
+
+    def _parts(self, drone: Drone, leg: Leg) -> tuple[Segment | None, Segment]:
+        """What a drone has flown of the leg under way, None for nothing, and what is left, the present slot in it."""
+        segment, passes = leg.segment, self.plan.passes[leg.segment.lattice]
+        slot = min(max(math.floor(self._slot_of(drone, segment)), segment.first), segment.last)
+        if leg.forwards:
+            flown = passes.cut(segment, segment.first, slot - 1) if slot > segment.first else None
+            return flown, passes.cut(segment, slot, segment.last)
+        flown = passes.cut(segment, slot + 1, segment.last) if slot < segment.last else None
+        return flown, passes.cut(segment, segment.first, slot)
 
     def _slot_of(self, drone: Drone, segment: Segment) -> float:
         """Where a drone is along the line of a segment. [slots]"""
@@ -729,7 +792,7 @@ class FarmRuntime:
             aside = self._air.seen_shift(drone.number)
             if self._fly_along(drone, start - aside, end - aside, self._speed_on(drone, leg)):
                 drone.on_pass = False
-                drone.route.pop(0)
+                drone.flown.append(drone.route.pop(0).segment)
                 self._fly_route(drone)
             return
         if not drone.way:

@@ -12,6 +12,7 @@ from d2oc.arrays import Floats
 from d2oc.phases import Phase
 from d2oc.scenario.schema import StationTable
 from d2oc.spray.division import Leg, Route
+from d2oc.spray.passes import Segment
 from d2oc.spray.routes import Pace, hop_time
 
 J_PER_WH = 3600.0
@@ -56,6 +57,10 @@ class Drone:
     on_pass: bool = False
     served: bool = True
     """Whether it needs nothing from the station it stands at."""
+    held: bool = False
+    """Kept on the ground by something that is not of the plan: a person beside it."""
+    flown: list[Segment] = field(default_factory=list)
+    """What it has flown so far, of the leg under way only what was cut off."""
 
     @property
     def leg(self) -> Leg | None:

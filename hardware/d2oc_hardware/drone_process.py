@@ -42,13 +42,15 @@ from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.pilot import Phase, Pilot, Task
 from d2oc_hardware.preflight import check_drone
-from d2oc_hardware.resumed import prepared_for
+from d2oc_hardware.resumed import keep_laid, prepared_for
 from d2oc_hardware.spray_pilot import SprayPilot
 
 LONGEST_LINE = 1 << 27
 """Of an order: the first one brings an agent's plan. [byte]"""
 JUDGED_TIMEOUT = 15.0
 """After that it has something against arming that does not go away. [s]"""
+KEEP_INTERVAL = 1.0
+"""What a machine has laid is written down so often. [s]"""
 FAREWELL = 0.5
 """[s]"""
 WARM_UP_PASSES = 200
@@ -114,9 +116,19 @@ def warm_up_machine(scenario: Scenario, plan: Plan) -> None:
     prepared, farm = prepare_farm(scenario, plan)
     for k in range(WARM_UP_PASSES):
         farm.runtime.step(k)
+    _warm_up_sharing(farm)
     for number, state in enumerate(prepared.setup.initial_states):
         farm.runtime.wanted_flow(number, state[:2], np.ones(2))
         limits_of(prepared, number)(0, state, np.zeros(2))
+
+
+def _warm_up_sharing(farm: FarmMission) -> None:
+    """Divide what is left anew, and count what others have laid."""
+    runtime = farm.runtime
+    parts = [leg.segment for drone in runtime.drones for leg in drone.route]
+    workers = [runtime.worker(drone, runtime.team.position[drone.number].copy()) for drone in runtime.drones]
+    runtime.divided(parts, workers)
+    runtime.laid_by_others(parts[:1])
 
 
 def no_spray_zones(prepared: Prepared) -> list[list[tuple[float, float]]]:
@@ -161,7 +173,7 @@ class DroneProcess:
         self._clock = Clock(order["speedup"], order["epoch"])
         self._fleet = Fleet.model_validate(order["fleet"])
         self._tasks: list[asyncio.Task[None]] = []
-        self._kept_in = Phase.GROUND
+        self._kept_at = self._clock.now()
 
     async def run(self, orders: asyncio.StreamReader) -> None:
         """Connect, check, then do what is ordered until the drone is down or the orders end."""
@@ -237,12 +249,11 @@ class DroneProcess:
                 return
 
     def _keep_deposit(self) -> None:
-        """Write down what a machine has laid, whenever it stands on the ground."""
-        pilot = self._pilot
-        lands = pilot.phase in (Phase.SERVICE, Phase.LANDING) and pilot.phase != self._kept_in
-        if isinstance(pilot, SprayPilot) and (lands or pilot.is_down):
-            np.save(self._order["deposit"], pilot.deposit)
-        self._kept_in = pilot.phase
+        """Write down what a machine has laid: now and then, and once more when nothing can come to it any more."""
+        pilot, now = self._pilot, self._clock.now()
+        if isinstance(pilot, SprayPilot) and (pilot.is_down or now - self._kept_at > KEEP_INTERVAL):
+            keep_laid(Path(self._order["deposit"]), pilot.deposit)
+            self._kept_at = now
 
     async def _listen(self, orders: asyncio.StreamReader) -> None:
         while line := await orders.readline():
@@ -257,6 +268,8 @@ class DroneProcess:
         pilot, what = self._pilot, order["order"]
         if what == "take off":
             self._start(self._try(pilot.take_off()))
+        elif what == "alive":
+            pilot.gone = frozenset(order["gone"])
         elif what == "begin":
             pilot.begin(float(order["at"]))
         elif what == "pause":

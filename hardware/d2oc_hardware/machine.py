@@ -1,6 +1,7 @@
 """One machine of a spraying mission: the runtime that flies it in the simulation, told what its vehicle really does.
 
-Every drone's program finds the same plan before take-off and flies its own part of it; the others' parts are theirs.
+Every drone's program has the same plan before take-off and flies its own part of it; the others' parts are theirs,
+until one is lost or done.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from d2oc.phases import Phase
 from d2oc.spray.farm import FarmRuntime
+from d2oc_hardware.teamwork import Teamwork
 
 SPARE = 1.05
 """A tank must hold this times what is to be sprayed: what is counted and what is pumped differ a little."""
@@ -32,16 +34,22 @@ class Machine:
     """
 
     def __init__(self, runtime: FarmRuntime, number: int, largest_flow: float) -> None:
+        parts = [leg.segment for drone in runtime.drones for leg in drone.route]
         runtime.only(number)
         runtime.ground.deposit[:] = 0.0  # its own alone
         self._runtime = runtime
         self._drone = runtime.drones[number]
         self.largest_flow = largest_flow
         """[L/s]"""
+        self.team = Teamwork(runtime, number, parts)
+        """What the others say, and what of theirs becomes its own."""
         self._before: NDArray[Any] | None = None
         self._moved = False
+        self._k = 0
         self.entries: tuple[list[int], list[float]] = ([], [])
         """Samples that were served in the last step, and shares of what is owed."""
+        self.takes_over = False
+        """Whether what it is to fly was changed in the last step."""
         self.told: Mapping[str, float] = self._telemetry()
         """What the record keeps of the last step."""
 
@@ -52,8 +60,15 @@ class Machine:
 
     @property
     def is_done(self) -> bool:
-        """Whether it stands on the ground and nothing is left to do."""
-        return self._runtime.finished
+        """Whether it stands on the ground, nothing is left to do, and nobody will need it any more."""
+        if self._drone.phase == Phase.GROUND and not self._runtime.time_is_left(self._drone, self._k):
+            return True
+        return self._runtime.finished and self.team.is_over(self._k)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it stands on the ground and nothing is left to do for it at this moment."""
+        return self.team.is_idle
 
     @property
     def pad(self) -> tuple[float, float]:
@@ -91,6 +106,7 @@ class Machine:
         tank: float | None,
         pumped: bool,
         charge: float | None,
+        may_turn: bool = True,
     ) -> NDArray[Any]:
         """Account for the step that ends, then decide on the next.
 
@@ -112,6 +128,8 @@ class Machine:
             Whether the pump was seen to run in the step that ends.
         charge : float or None
             Of the battery, 0 to 1.
+        may_turn : bool
+            Whether on its way home it may turn round for something that it is to take over.
 
         Returns
         -------
@@ -119,6 +137,7 @@ class Machine:
             Acceleration for the step that begins. [m/s^2]
         """
         drone, team, r = self._drone, self._runtime.team, self._drone.number
+        self._k = k
         self._place(state)
         if self._before is not None:
             moving = np.zeros(len(team.kind), np.bool_)
@@ -135,6 +154,8 @@ class Machine:
         done = {Phase.TAKE_OFF: up, Phase.LANDING: landed, Phase.SERVICE: served}.get(drone.phase)
         if done is not None:
             drone.timer = 0.0 if done else 2.0 * dt
+        drone.held = drone.sorties > 0 and not may_rise
+        self.takes_over = self.team.obey(k, at_once=may_turn)
         self._before = team.state.copy()
         self._place(ahead)
         self._runtime.decide(k)

@@ -41,6 +41,8 @@ TOGETHER = 0.01
 """A command that is due so shortly before the agent's step waits for it. [s]"""
 QUICK = 0.03
 """An agent is waited for so long before the next command goes out without its word. [s]"""
+DOWN_AFTER = 120.0
+"""Who is lost has come down by itself after so long; what was last heard of it is no obstacle any more. [s]"""
 LANDING_SPEED = 0.5
 """Over home it must be slower than this before it lands. [m/s]"""
 
@@ -135,7 +137,7 @@ class Pilot:
         radio: Radio,
         clock: Clock,
         report: Callable[[Mapping[str, Any]], None],
-        think: Callable[..., Awaitable[Outcome]] = asyncio.to_thread,
+        think: Callable[..., Awaitable[Any]] = asyncio.to_thread,
     ) -> None:
         self.task = task
         self.phase = Phase.GROUND
@@ -157,6 +159,8 @@ class Pilot:
         self._handed_over = False
         self._changing: asyncio.Task[None] | None = None
         self.operator_heard = clock.now()
+        self.gone: frozenset[int] = frozenset()
+        """Whom the ground station does not hear."""
         self.spraying_allowed = True
         self._sprayed_until = -math.inf
         self._allowed_at = -math.inf
@@ -198,6 +202,8 @@ class Pilot:
         """Begin the mission at a moment of the flight, or go on with it from the tick that it had reached."""
         self._begin = moment - self._tick * self.task.time_step
         self._paused_at = None
+        if self._tick:  # what was decided before a pause is not old, as the mission's time has stood still
+            self._stepped_at, self._velocity_at_step = moment, STANDSTILL
 
     def pause(self) -> None:
         """Stand still; the mission's time stops."""
@@ -267,10 +273,15 @@ class Pilot:
         place = t.position or self.task.home
         motion = Motion(place, t.velocity, max(0.0, now - t.position_time))
         verdict = self._guard.judge(
-            now, motion, self._wish(now, place), self._situation(now, t, place), self._radio.teammates(),
+            now, motion, self._wish(now, place), self._situation(now, t, place), self._mates(),
             on_mission=self.phase == Phase.MISSION and self._paused_at is None,
         )  # fmt: skip
         self._obey(now, t, verdict)
+
+    def _mates(self) -> list[Teammate]:
+        """The others, but for those that are lost for so long that their autopilots have brought them down."""
+        mates = self._radio.teammates()
+        return [mate for mate in mates if mate.motion.age < DOWN_AFTER or int(mate.name) not in self.gone]
 
     def _obey(self, now: float, t: Telemetry, verdict: Verdict) -> None:
         if verdict.answer == Answer.SILENT:

@@ -21,6 +21,9 @@ from d2oc_hardware.flight_controller import FlightError
 NOTHING = 1e-9
 """A share of the whole that is not worth a flight."""
 
+LAID_BEFORE = "laid-before.npz"
+"""File of a run folder: what lay there before that flight."""
+
 CRUMB = 1e-12
 """What rounding leaves of a sample."""
 
@@ -108,14 +111,21 @@ def _go_on_spraying(scenario: Scenario, farm: FarmMission, run: Path, plan: Plan
         raise FlightError(f"{run}: everything was treated, nothing is left to fly")
 
 
+def keep_laid(path: Path, laid: NDArray[np.float64]) -> None:
+    """Write down what was laid, shape (cells,) [L/ha], so that whoever reads meanwhile finds the old or the new."""
+    cells = np.flatnonzero(laid)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.savez(file, n_cells=len(laid), cell=cells.astype(np.int32), laid=laid[cells])
+    unfinished.replace(path)
+
+
 def laid_in(run: Path, empty: NDArray[np.float64]) -> NDArray[np.float64]:
     """What lay on the ground after a flight, as its machines believe, shape (cells,). [L/ha]"""
-    before = run / "laid-before.npy"
     laid = np.zeros_like(empty)
-    for path in [before, *sorted(run.glob("drone-*-deposit.npy"))]:
-        with suppress(FileNotFoundError):
-            own = np.load(path)
-            if own.shape != laid.shape:
+    for path in [run / LAID_BEFORE, *sorted(run.glob("drone-*-deposit.npz"))]:
+        with suppress(FileNotFoundError), np.load(path) as own:
+            if own["n_cells"] != len(laid):
                 raise FlightError(f"{path}: it belongs to another field than this mission")
-            laid += own
+            laid[own["cell"]] += own["laid"]
     return laid

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from d2oc_hardware.flight_controller import FlightController, FlightError, Mode,
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 from d2oc_hardware.guard import Guard
 from d2oc_hardware.machine import Machine
-from d2oc_hardware.pilot import Phase, Pilot, Radio, Task
+from d2oc_hardware.pilot import ON_GROUND, Phase, Pilot, Radio, Task
 
 FULL = 0.9
 """A battery with less was not changed."""
@@ -56,13 +56,15 @@ class SprayPilot(Pilot):
         report: Callable[[Mapping[str, Any]], None],
         *,
         by_itself: bool = False,
+        think: Callable[..., Awaitable[Any]] = asyncio.to_thread,
     ) -> None:
-        super().__init__(task, controller, guard, limited, None, radio, clock, report)
+        super().__init__(task, controller, guard, limited, None, radio, clock, report, think)
         self._machine = machine
         self._by_itself = by_itself
         self._ready = False
         self._ends = False
         """Whether it flies no more: home, down, and nothing after that."""
+        self._dividing: asyncio.Task[None] | None = None
         self._word = True
         """Whether it may take off when it is served; the word to begin is the first one."""
         self._pumped = False
@@ -78,8 +80,8 @@ class SprayPilot(Pilot):
         self._ready = True
 
     def serviced(self) -> None:
-        """The operator's word that it is served and nobody stands beside it."""
-        self._word = True
+        """The operator's word that it is served and nobody stands beside it; for a sortie of this moment only."""
+        self._word = self._word or not self._machine.is_idle
 
     async def engage(self) -> None:
         """Take it back; it goes on with its sortie if it still flies."""
@@ -142,11 +144,37 @@ class SprayPilot(Pilot):
         while self._begin is not None and self._clock.now() >= self._begin + self._tick * self.task.time_step:
             now, t = self._clock.now(), self._controller.telemetry
             flown, acted = self._steering, self.phase == Phase.MISSION
+            self._listen()
             if not self._ends:
                 self._decide(now, t)
+            self._talk()
             self._log_machine(now, t, flown, acted=acted)
             self._stepped_at, self._velocity_at_step, self._told_at_step = now, t.velocity, self._guard.last
             self._tick += 1
+
+    def _listen(self) -> None:
+        """Hear the other machines; who stood still so long that it may be taken for lost, ends."""
+        place = self._controller.telemetry.position or self.task.home
+        for message in self._radio.heard(place, self.task.comm_range):
+            self._machine.team.hear(message, self._tick)
+        self._machine.team.gone = self.gone
+        stood_still = self._clock.now() - self._stepped_at > self._guard.watch.operator_return and self._tick > 0
+        if not self._ends and (self.task.number in self.gone or self._machine.team.is_given_up or stood_still):
+            self._report({"kind": "note", "text": "was silent for so long that the others take over what it leaves"})
+            self.go_home()
+
+    def _talk(self) -> None:
+        """Tell the others how far it is, and share out what somebody leaves, where that is its part."""
+        team = self._machine.team
+        team.own_waits = not self._word
+        if not self._ends and (self._dividing is None or self._dividing.done()):
+            divide = team.to_divide(self._tick)
+            if divide is not None:
+                self._dividing = asyncio.ensure_future(self._divide(divide))
+        self._radio.say(team.word(self._tick, ended=self._ends))
+
+    async def _divide(self, divide: Callable[[], Any]) -> None:
+        self._machine.team.take(await self._think(divide))
 
     def _decide(self, now: float, t: Telemetry) -> None:
         state, ahead = self._state(now, t), self._ahead(now, t)
@@ -161,7 +189,10 @@ class SprayPilot(Pilot):
             tank=t.tank,
             pumped=self._pumped,
             charge=t.battery,
+            may_turn=self._guard.latched == Answer.FLY,
         )
+        if self._machine.takes_over and not self._machine.is_idle:
+            self._report({"kind": "news", "text": "has a new share of what is left"})
         self._pumped = False
         self._steering = self._limited(self._tick, ahead, wanted)
         doing = self._machine.phase
@@ -258,6 +289,16 @@ class SprayPilot(Pilot):
             "litres_by_plan": round(self._machine.litres, 2),
             "litres_by_pump": round(self._litres, 2),
         }
+
+    async def end(self) -> None:
+        """Let nothing run on."""
+        if self._dividing is not None:
+            self._dividing.cancel()
+        await super().end()
+
+    def _band(self, t: Telemetry) -> tuple[float, float]:
+        """Heights that it keeps to; a machine that is served stays down until it says that it rises."""
+        return ON_GROUND if self.phase == Phase.SERVICE and t.landed and not t.armed else super()._band(t)
 
     @property
     def deposit(self) -> NDArray[Any]:

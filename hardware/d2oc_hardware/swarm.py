@@ -37,7 +37,7 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
 from d2oc_hardware.preflight import Check, reach_of
-from d2oc_hardware.resumed import laid_in, n_agents_of, prepared_for
+from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, laid_in, n_agents_of, prepared_for
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
@@ -94,10 +94,19 @@ class _Drone:
     ticks: dict[int, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, Any] | None = None
     vehicle: asyncio.subprocess.Process | None = None
+    heard_at: float = 0.0
+    """When it last reported something. [s]"""
+    silent: bool = False
+    """Whether it once said nothing for so long that it counts as lost."""
 
     @property
     def flies(self) -> bool:
         return not self.down and not self.dead
+
+    @property
+    def speaks(self) -> bool:
+        """Whether more is to be heard of it."""
+        return self.flies and not self.silent
 
 
 class Swarm:
@@ -219,7 +228,7 @@ class Swarm:
         if self._farm is None:
             return None
         deposit = self._farm.runtime.ground.deposit
-        deposit[:] = laid_in(self.plan.out, deposit)  # a machine that was killed before it first landed left no word
+        deposit[:] = laid_in(self.plan.out, deposit)  # of one that was killed, up to a moment before
         return self._farm.cells()
 
     async def close(self) -> None:
@@ -235,10 +244,10 @@ class Swarm:
         plan = self.plan
         agents = [] if self._farm else await asyncio.to_thread(agents_of, plan.scenario, self._prepared)
         plan.out.mkdir(parents=True, exist_ok=True)
-        for old in (*plan.out.glob("drone-*-deposit.npy"), plan.out / "laid-before.npy"):
+        for old in (*plan.out.glob("drone-*-deposit.npz"), plan.out / LAID_BEFORE):
             old.unlink(missing_ok=True)
         if self._farm is not None and plan.resumed is not None:
-            np.save(plan.out / "laid-before.npy", self._farm.runtime.ground.deposit)
+            keep_laid(plan.out / LAID_BEFORE, self._farm.runtime.ground.deposit)
         job = plan.out / "fly.toml"
         job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
         ports = dict(enumerate(free_ports(len(plan.fleet.drones))))
@@ -260,7 +269,7 @@ class Swarm:
                 "plan": "" if self._farm is None else as_text(self._farm.runtime.plan),
                 "simulated": plan.simulated,
                 "resumed": str(plan.resumed) if plan.resumed else "",
-                "deposit": str(plan.out / f"drone-{number}-deposit.npy"),
+                "deposit": str(plan.out / f"drone-{number}-deposit.npz"),
                 "ports": ports,
                 "speedup": plan.speedup,
                 "epoch": self._clock.epoch,
@@ -323,14 +332,31 @@ class Swarm:
         return str(team_kinds(self.plan.scenario)[kind].vehicle.preset)
 
     async def _stay_alive(self) -> None:
+        looked = self._clock.now()
         while True:
-            self.order("alive")
             now = self._clock.now()
+            self.order("alive", gone=self._gone(now, now - looked))
+            looked = now
             for number, at in list(self._kill_at.items()):
                 if self._began is not None and now - self._began >= at:
                     del self._kill_at[number]
                     self._order(self._drones[number], "die")
             await self._clock.sleep(ALIVE_INTERVAL)
+
+    def _gone(self, now: float, since: float) -> list[int]:
+        """Drones that are lost or down, or were silent for as long as silence is borne; that they stay.
+
+        Nothing is heard either while all are paused, or this process itself has stood still, `since` its last look.
+        """
+        borne = self.plan.fleet.limits.operator_return_s
+        deaf = self._began is None or now < self._began or self._paused or since > 0.5 * borne
+        for number, drone in enumerate(self._drones):
+            if deaf:
+                drone.heard_at = now
+            elif drone.flies and not drone.silent and now - drone.heard_at > borne:
+                drone.silent = True
+                self._say(f"drone {number}: not heard for {borne:g} s; it is taken for lost")
+        return [n for n, drone in enumerate(self._drones) if drone.silent or not drone.flies]
 
     @property
     def _start_timeout(self) -> float:
@@ -353,7 +379,7 @@ class Swarm:
         end = None
         longest = self.plan.scenario.mission.duration_s * 1.5 + LAND_TIMEOUT
         deadline = self._clock.now() + longest
-        while any(drone.flies for drone in self._drones):
+        while any(map(self._is_awaited, self._drones)):
             self._write_ticks()
             if self._paused:
                 deadline = max(deadline, self._clock.now() + LAND_TIMEOUT)
@@ -367,6 +393,10 @@ class Swarm:
         if self.plan.simulated:  # they write down their truth every second, so the last word comes a little late
             await self._until_vehicles_down()
         self._write_ticks(last=True)
+
+    def _is_awaited(self, drone: _Drone) -> bool:
+        """Whether it flies and, if it fell silent, may still come back to its senses on its way home."""
+        return drone.flies and (not drone.silent or self._clock.now() - drone.heard_at < LAND_TIMEOUT)
 
     async def _until_vehicles_down(self) -> None:
         end = self._clock.now() + LAND_TIMEOUT
@@ -389,6 +419,7 @@ class Swarm:
 
     def _note(self, number: int, drone: _Drone, report: Mapping[str, Any]) -> None:
         kind = report["kind"]
+        drone.heard_at = self._clock.now()
         if kind == "tick":
             drone.ticks[report["tick"]] = dict(report)
         elif kind == "checks":
@@ -399,6 +430,8 @@ class Swarm:
             drone.down, drone.summary = True, dict(report["summary"])
             causes = ", ".join(drone.summary["causes"])
             self._say(f"drone {number}: down" + (f" ({causes})" if causes else ""))
+        elif kind == "news":
+            self._say(f"drone {number}: {report['text']}")
         elif kind in ("refused", "failed", "note"):
             drone.problems.append(report["text"])
             self._say(f"drone {number}: {report['text']}")
@@ -410,7 +443,7 @@ class Swarm:
         if self._writer is None:
             return
         while any(self._tick in drone.ticks for drone in self._drones):
-            if not last and any(drone.flies and self._tick not in drone.ticks for drone in self._drones):
+            if not last and any(drone.speaks and self._tick not in drone.ticks for drone in self._drones):
                 return
             if any(drone.last is None and self._tick not in drone.ticks for drone in self._drones):
                 return
@@ -425,10 +458,11 @@ class Swarm:
             row = drone.ticks.pop(self._tick, None)
             if row is None:
                 assert drone.last is not None
-                phase = Phase.LOST if drone.dead else Phase.GROUND
+                phase = Phase.GROUND if drone.down else Phase.LOST
                 row = {
                     **drone.last, "input": None, "goal": None, "consumed": 0.0, "active": False, "samples": [],
                     "amounts": [], "heard": [[], [], []], "phase": int(phase), "pump": 0.0,
+                    **({"machine": {**drone.last["machine"], "spray_l_min": 0.0}} if "machine" in drone.last else {}),
                 }  # fmt: skip
             drone.last = row
             rows.append(row)

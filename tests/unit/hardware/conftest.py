@@ -85,6 +85,18 @@ class InMemory(Neighbours):
                 other.datagram_received(HEAD.pack(kind, self._number) + body, ("", 0))
 
 
+class OneInThree(InMemory):
+    """A radio that loses every third of the messages of agents, in no order."""
+
+    def __init__(self, number, now, others) -> None:
+        super().__init__(number, now, others)
+        self._lost = np.random.default_rng(number)
+
+    def say(self, message):
+        if self._lost.random() > 0.34:
+            super().say(message)
+
+
 @dataclass
 class Flown:
     """What became of a flight."""
@@ -96,12 +108,36 @@ class Flown:
     cells: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def missed(self):
+        """Share of the infestation with too little, in percent."""
+        needed = self.cells["effective_l_ha"] > 0
+        short = needed & (self.cells["deposit_l_ha"] < self.cells["effective_l_ha"])
+        return 100 * self.cells["severity"][short].sum() / self.cells["severity"][needed].sum()
+
+    @property
     def causes(self):
         return [summary["causes"] for summary in self.summaries]
 
 
+@pytest.fixture(scope="session")
+def timeless():
+    """Runs a coroutine on a clock that never waits; the coroutine is given the clock."""
+
+    def run(flight):
+        with asyncio.Runner(loop_factory=TimelessLoop) as runner:
+            return runner.run(flight(LoopClock(1.0, 0.0)))
+
+    return run
+
+
 async def at_once(step, *arguments):
     return step(*arguments)
+
+
+@pytest.fixture(scope="session")
+def lossy():
+    """A radio for `fly` that loses a third."""
+    return OneInThree
 
 
 @pytest.fixture(scope="session")
@@ -110,16 +146,19 @@ def fly():
     return fly_timeless
 
 
-def fly_timeless(scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass, beside=None, resumed=None) -> Flown:
+def fly_timeless(
+    scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass, beside=None, resumed=None, kill=(), radio=InMemory
+) -> Flown:
     """Fly a scenario with a simulated vehicle for each agent, all in one process.
 
     `beside` is an operator: a coroutine of pilots and clock. Without one, machines are serviced by themselves.
+    `kill` has pairs of a drone and the seconds after the beginning at which its program dies.
     """
     with asyncio.Runner(loop_factory=TimelessLoop) as runner:
-        return runner.run(_fly(scenario, think, pilot_class, plant, beside, resumed))
+        return runner.run(_fly(scenario, think, pilot_class, plant, beside, resumed, dict(kill), radio))
 
 
-async def _fly(scenario, think, pilot_class, plant, beside, resumed) -> Flown:
+async def _fly(scenario, think, pilot_class, plant, beside, resumed, kill, radio_class) -> Flown:
     clock = LoopClock(1.0, 0.0)
     prepared, farm = prepared_for(scenario, resumed)
     agents = [] if farm is not None else agents_of(scenario, prepared)
@@ -151,15 +190,15 @@ async def _fly(scenario, think, pilot_class, plant, beside, resumed) -> Flown:
             ),
             limits_of(prepared, number),
         )
-        radio = InMemory(number, clock.now, radios)
+        radio = radio_class(number, clock.now, radios)
         if farm is None:
             pilot = pilot_class(*hands, Agent(agents[number], ground), radio, clock, note, think)
         else:
             machine = machine_of(scenario, prepared_for(scenario, resumed, farm.runtime.plan)[1], number)
-            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=beside is None)
+            pilot = SprayPilot(*hands, machine, radio, clock, note, by_itself=beside is None, think=think)
         flown.pilots.append(pilot)
     operator = asyncio.ensure_future(beside(flown.pilots, clock)) if beside is not None else None
-    await _from_start_to_end(flown.pilots, clock)
+    await _from_start_to_end(flown.pilots, clock, kill)
     if operator is not None:
         await operator
     flown.summaries = [pilot.summary() for pilot in flown.pilots]
@@ -180,23 +219,43 @@ async def _fly(scenario, think, pilot_class, plant, beside, resumed) -> Flown:
     return flown
 
 
-async def _from_start_to_end(pilots, clock):
+SILENCE_BORNE_S = 10.0
+"""As the ground station has it. [s]"""
+
+
+async def _from_start_to_end(pilots, clock, kill):
     running = [asyncio.ensure_future(pilot.run()) for pilot in pilots]
     await asyncio.gather(*(pilot.take_off() for pilot in pilots))
+    dead = set()
+
+    def is_down(number):
+        if number not in dead:
+            return pilots[number].is_down
+        autopilot = pilots[number]._controller._autopilot
+        autopilot.advance(clock.now())  # nobody speaks to it any more
+        return autopilot.landed and not autopilot.armed
 
     async def until(holds):
-        while not all(map(holds, pilots)):
-            for task in running:
-                if task.done():
+        while not all(map(holds, range(len(pilots)))):
+            for number, task in enumerate(running):
+                if task.done() and number not in dead:
                     task.result()
-            for pilot in pilots:
-                pilot.operator_heard = clock.now()
+                pilots[number].operator_heard = clock.now()
             await clock.sleep(0.2)
+            for number in [n for n, at in kill.items() if begin is not None and clock.now() >= begin + at]:
+                if number not in dead:
+                    dead.add(number)
+                    running[number].cancel()
+                    pilots[number]._radio._others.pop(number)
+                if clock.now() >= begin + kill[number] + SILENCE_BORNE_S:
+                    for pilot in pilots:
+                        pilot.gone = frozenset(dead)
 
-    await until(lambda pilot: pilot.is_waiting)
+    begin = None
+    await until(lambda number: pilots[number].is_waiting)
     begin = clock.now() + 1.0
     for pilot in pilots:
         pilot.begin(begin)
-    await until(lambda pilot: pilot.is_down)
+    await until(is_down)
     for task in running:
         task.cancel()

@@ -10,7 +10,6 @@ from d2oc.agent import Agent
 from d2oc.mission import prepare
 from d2oc.runtime.agents import ground_of_team
 from d2oc.scenario import load_scenario
-from d2oc_hardware.clock import Clock
 from d2oc_hardware.drone_process import agents_of, limits_of, task_of
 from d2oc_hardware.fleet import simulated_fleet
 from d2oc_hardware.flight_controller import FlightError
@@ -22,8 +21,6 @@ from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 from d2oc_hardware.simulated.plant import PointMass
-
-SPEEDUP = 40.0
 
 
 class Alone:
@@ -42,13 +39,12 @@ class Alone:
         return []
 
 
-def pilot_of(**parameters):
+def pilot_of(clock, **parameters):
     scenario = load_scenario("six_drones", overrides=["control.law=closed-form", "team.n_agents=1"])
     prepared = prepare(scenario)
     state = prepared.setup.initial_states[0]
     home = (float(state[0]), float(state[1]))
-    fleet = simulated_fleet([home], [14550], 6.0, SPEEDUP)
-    clock = Clock(SPEEDUP)
+    fleet = simulated_fleet([home], [14550], 6.0, 1.0)
     autopilot = Autopilot(PointMass(), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **parameters})
     controller = SimulatedController(autopilot, Place(*home, 0.0), clock)
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
@@ -56,24 +52,25 @@ def pilot_of(**parameters):
     task = task_of(scenario, prepared, fleet, 0)
     agent = Agent(agents_of(scenario, prepared)[0], ground_of_team(prepared.setup))
     pilot = Pilot(task, controller, guard, limits_of(prepared, 0), agent, Alone(), clock, lambda report: None)
-    return pilot, controller, clock
+    return pilot, controller
 
 
-def test_a_vehicle_that_does_not_arm_is_down():
-    async def flight():
-        pilot, controller, _ = pilot_of(SIM_BATT_PCT=5.0)
+def test_a_vehicle_that_does_not_arm_is_down(timeless):
+    async def flight(clock):
+        pilot, controller = pilot_of(clock, SIM_BATT_PCT=5.0)
         await controller.connect()
+        await clock.sleep(1.0)
         with pytest.raises(FlightError, match="Battery"):
             await pilot.take_off()
         assert pilot.phase == Phase.LANDING
         assert pilot.is_down
 
-    asyncio.run(asyncio.wait_for(flight(), 20))
+    timeless(flight)
 
 
-def test_a_vehicle_that_climbs_too_slowly_comes_home():
-    async def flight():
-        pilot, controller, clock = pilot_of(WPNAV_SPEED_UP=4.0)
+def test_a_vehicle_that_climbs_too_slowly_comes_home(timeless):
+    async def flight(clock):
+        pilot, controller = pilot_of(clock, WPNAV_SPEED_UP=4.0)
         await controller.connect()
         flying = asyncio.ensure_future(pilot.run())
         with pytest.raises(FlightError, match="did not climb"):
@@ -85,12 +82,12 @@ def test_a_vehicle_that_climbs_too_slowly_comes_home():
         flying.cancel()
         assert controller.telemetry.landed
 
-    asyncio.run(asyncio.wait_for(flight(), 20))
+    timeless(flight)
 
 
-def test_a_pilot_called_home_during_the_climb_stays_on_its_way_home():
-    async def flight():
-        pilot, controller, clock = pilot_of()
+def test_a_pilot_called_home_during_the_climb_stays_on_its_way_home(timeless):
+    async def flight(clock):
+        pilot, controller = pilot_of(clock)
         await controller.connect()
         rising = asyncio.ensure_future(pilot.take_off())
         while controller.telemetry.landed:
@@ -99,4 +96,4 @@ def test_a_pilot_called_home_during_the_climb_stays_on_its_way_home():
         await rising  # nobody flies the pilot here, so the vehicle climbs on
         assert pilot.phase == Phase.RETURNING
 
-    asyncio.run(asyncio.wait_for(flight(), 20))
+    timeless(flight)
