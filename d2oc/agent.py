@@ -11,13 +11,14 @@ goal and an input (stage A), (4) says where it is, what it treated, and what oth
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from d2oc.arrays import Floats, Ints, Longs
+from d2oc.arrays import Flags, Floats, Ints, Longs
 from d2oc.bus.messages import (
     END_OF_LOGS,
     LONGEST_MESSAGE_BYTES,
@@ -28,6 +29,7 @@ from d2oc.bus.messages import (
     columns_of,
     decode,
     encode,
+    further_part,
     log_of,
     n_batches,
     run_of,
@@ -54,11 +56,23 @@ REPEATED_BATCHES = 4
 """An agent says its newest batches so often, for those who missed the first time."""
 EAGER_LOGS = 16
 """Up to this many known logs, news is passed on at once."""
+LONGEST_GAP = 16
+"""A longer silence of another agent is no sign of loss but of distance. [ticks]"""
+PATIENCE_GAPS = 6
+"""Another agent is told what it lacks until it has been silent for so many times its usual gap."""
+MOST_MESSAGES = 6
+"""Messages of one tick: as many as it takes, on average, for another agent to hear one, but no more than this."""
+GAP_MEMORY = 4
+"""Messages over which the usual gap is averaged."""
+UNTOLD = 1 << 30
+"""In the place of a number of batches."""
+AHEAD_BATCHES = 4096
+"""Batches farther than this beyond the first that is missing are not kept."""
 LONGEST_WAY = 1000
 """Places that a law may tell of its way."""
 PIECE_BYTES = 400
 """Size of such a piece."""
-HEAD_BYTES = 104
+HEAD_BYTES = 106
 """At most, for a message without `sightings`, `way`, `known` and `runs`."""
 LARGEST_BATCH_BYTES = LONGEST_MESSAGE_BYTES - HEAD_BYTES - 16 * TOLD_LOGS - 32 * TOLD_AGENTS - 16 * LONGEST_WAY
 """Of one step's consumption; nobody can be told of more."""
@@ -184,8 +198,17 @@ class Outcome(NamedTuple):
     report: Report
 
 
-Spans = dict[int, list[tuple[int, int]]]
-"""Batches of some logs, by row: first and end of each run."""
+Spans = Sequence[tuple[int, int]]
+"""Batches of a log: first and end of each run."""
+
+
+class Lacking(NamedTuple):
+    """What others lack, as far as they said."""
+
+    spans: dict[int, tuple[int, int]]
+    """First batch somebody lacks of each log, and the end of what to tell, by row."""
+    n_messages: int
+    """So many messages of one tick are worth while: on average, every so many ticks one comes through."""
 
 
 @dataclass
@@ -195,7 +218,18 @@ class _Parcel:
     room: int
     """Bytes left."""
     runs: list[Run]
-    sent: Spans
+
+
+@dataclass
+class _Peer:
+    """What another agent said last of what it knows."""
+
+    heard: int
+    """Tick at which it was heard last."""
+    gap: float
+    """Ticks from one message of it that comes through to the next, on average."""
+    known: Ints
+    """Batches known of each log, by row; `UNTOLD` where it did not say."""
 
 
 class Agent:
@@ -228,7 +262,13 @@ class Agent:
         self._youngest: dict[int, tuple[int, int]] = {}
         """Epoch and tick of the last message of each sender."""
         self._settled: Ints = np.zeros(1, np.int32)
-        self._sent: Spans = {}
+        self._here: Flags = np.zeros(self._logs.first.shape, np.bool_)
+        """Batches written down of each log that is another's: some of them come before their turn."""
+        self._peers: dict[int, _Peer] = {}
+        self._sent: dict[int, list[tuple[int, int]]] = {}
+        """What the last messages held of each log, by row."""
+        self._told_until: dict[int, int] = {}
+        """Where to go on telling what others lack of each log, by row."""
         self._row_turn = (0, 0)
         self.refused: dict[Refused, int] = dict.fromkeys(Refused, 0)
         """Messages dropped, by reason."""
@@ -275,7 +315,7 @@ class Agent:
         if not observation.fix:
             team.n_steps[0] = min(k, team.n_steps[0])
         on_air = k <= self._setup.n_steps
-        heard, lacking, messages = self._hear(inbox if on_air or self._pilot.beacon else ())
+        heard, lacking, messages = self._hear(k, inbox if on_air or self._pilot.beacon else ())
         self._pilot.listen(k, messages, self._before, self._crew)
         acted = bool(team.active[0])
         if acted:
@@ -284,7 +324,7 @@ class Agent:
             acted = bool(team.active[0])
         consumed, samples, amounts = self._last_batch(k - 1) if acted else _nothing()
         self._pilot.decide(k, self._crew)
-        outbox = [self._message(k, lacking)] if on_air or self._pilot.beacon else []
+        outbox = self._messages(k, lacking) if on_air or self._pilot.beacon else []
         self._before = team.position[0].copy()
         self._settled = self._belief.version[0].copy()
         report = Report(
@@ -312,7 +352,7 @@ class Agent:
     @property
     def memory_bytes(self) -> int:
         """Memory of belief and logs. [byte]"""
-        return sum(np.asarray(array).nbytes for array in (*self._belief, *self._logs))
+        return sum(np.asarray(array).nbytes for array in (*self._belief, *self._logs, self._here))
 
     def stopped(self) -> Outcome:
         """What an agent gives that is lost: nothing."""
@@ -345,7 +385,10 @@ class Agent:
                 "before": self._before,
                 "youngest": list(self._youngest.items()),
                 "settled": self._settled[: len(self._names)],
+                "early": [self._run(*span) for span in self._early()],
+                "peers": [[sender, peer.heard, peer.gap, peer.known] for sender, peer in self._peers.items()],
                 "sent": list(self._sent.items()),
+                "told_until": list(self._told_until.items()),
                 "row_turn": self._row_turn,
                 "refused": [self.refused[reason] for reason in Refused],
                 "pilot": self._pilot.remembered(),
@@ -360,6 +403,9 @@ class Agent:
         self._restore_logs(kept["version"], kept["counts"], kept["slots"], kept["amounts"])
         team.n_steps[0], team.active[0] = kept["n_steps"], kept["active"]
         team.consumed[0], team.reach[0] = kept["consumed"], kept["reach"]
+        self._learn([Run(*run) for run in kept["early"]])
+        self._peers = {sender: _Peer(heard, gap, self._of_rows(known)) for sender, heard, gap, known in kept["peers"]}
+        self._told_until = dict(kept["told_until"])
         self._before = kept["before"]
         self._youngest = {sender: tuple(when) for sender, when in kept["youngest"]}
         self._settled = _padded(kept["settled"][None], self._belief.version.shape)[0]
@@ -375,6 +421,7 @@ class Agent:
         for row, (n, end) in enumerate(zip(version, ends, strict=True)):
             self._logs.length[row, :n] = counts[end - n : end]
             self._logs.first[row, :n] = begin[end - n : end]
+            self._here[row, :n] = row > 0
         self._logs.slot[: len(slots)] = slots
         self._logs.amount[: len(slots)] = amounts
         self._logs.used[0] = len(slots)
@@ -383,7 +430,7 @@ class Agent:
 
     # Hearing
 
-    def _hear(self, inbox: Sequence[bytes]) -> tuple[Heard, dict[int, tuple[int, int]], list[Message]]:
+    def _hear(self, k: int, inbox: Sequence[bytes]) -> tuple[Heard, Lacking, list[Message]]:
         """Take in messages; also what others lack of each log, by row, and those that are young."""
         rows, messages = [], []
         for data in inbox:
@@ -395,7 +442,7 @@ class Agent:
             if self._note(message):
                 messages.append(message)
             rows.append((message.sender, entries, len(data)))
-        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(messages), messages
+        return Heard(*np.array(rows, np.int32).reshape(-1, 3).T), self._lacking(k, messages), messages
 
     def _read(self, data: bytes) -> Message | Refused:
         message = decode(data)
@@ -404,15 +451,17 @@ class Agent:
         return message
 
     def _note(self, message: Message) -> bool:
-        """Whether a message is younger than what its sender said before."""
+        """Whether a message tells something younger of its sender than what that one said before."""
         when = (message.epoch, message.tick)
+        if message.part:
+            return False
         if self._youngest.get(message.sender, (-1, -1)) >= when:
             return False
         self._youngest[message.sender] = when
         return True
 
-    def _lacking(self, messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
-        """First batch somebody lacks of each log, and the end of what to tell, by row.
+    def _lacking(self, k: int, messages: Sequence[Message]) -> Lacking:
+        """What others lack of each log: what those say who are heard now, and what the silent ones said last.
 
         What was learned just now may be on its way to the others as well: a large team waits a tick to see.
         """
@@ -420,16 +469,34 @@ class Agent:
         if len(self._rows) > EAGER_LOGS:
             until = _padded(self._settled[None], (1, len(until)))[0]
         until[0] = self._settled[0]
-        lacking: dict[int, tuple[int, int]] = {}
+        known = np.full(len(until), UNTOLD, np.int32)
         for message in messages:
-            low = bisect_left(self._sorted, message.known_from)
-            high = bisect_left(self._sorted, message.known_until)
-            for name in self._sorted[low:high]:
-                row = self._rows[name]
-                known = message.known.get(name, 0)
-                if known < until[row]:
-                    lacking[row] = (min(known, lacking.get(row, (known,))[0]), int(until[row]))
-        return lacking
+            self._listen_to(k, message, known)
+        near = [peer for peer in self._peers.values() if k - peer.heard <= PATIENCE_GAPS * peer.gap]
+        for peer in self._peers.values():
+            if k - peer.heard > PATIENCE_GAPS * peer.gap:
+                peer.known = self._of_rows(peer.known[:0])
+            elif peer.heard < k:
+                np.minimum(known, peer.known, out=known)
+        spans = {int(row): (int(known[row]), int(until[row])) for row in np.flatnonzero(known < until)}
+        gap = sum(peer.gap for peer in near) / max(1, len(near))
+        return Lacking(spans, max(1, min(MOST_MESSAGES, round(gap))))
+
+    def _listen_to(self, k: int, message: Message, known: Ints) -> None:
+        """Note what the sender of a message knows, and lower `known` to it."""
+        low = bisect_left(self._sorted, message.known_from)
+        high = bisect_left(self._sorted, message.known_until)
+        names = self._sorted[low:high]
+        rows = [self._rows[name] for name in names]
+        batches = np.array([message.known.get(name, 0) for name in names], np.int32)
+        peer = self._peers.get(message.sender)
+        if peer is None:
+            peer = self._peers[message.sender] = _Peer(k, 1.0, self._of_rows(batches[:0]))
+        else:
+            peer.gap += (min(k - peer.heard, LONGEST_GAP) - peer.gap) / GAP_MEMORY
+            peer.heard = k
+        peer.known[rows] = batches
+        known[rows] = np.minimum(known[rows], batches)
 
     def _learn(self, runs: Sequence[Run]) -> int | Refused:
         """Book what others consumed; returns how many entries were news."""
@@ -440,7 +507,7 @@ class Agent:
             row = self._rows.get(run.log)
             have = 0 if row is None else int(known[row])
             last = run.first + n_batches(run)
-            if run.first > have or last <= have:  # a gap, or nothing new
+            if last <= have or last > have + AHEAD_BATCHES:
                 continue
             counts, samples, quanta = columns_of(run)
             if not self._is_sound(samples, quanta):
@@ -449,9 +516,13 @@ class Agent:
                 row = self._new_row(run.log)
                 known = np.append(known, np.zeros(len(self._belief.version[0]) - len(known), np.int32))
             self._make_room(last, len(samples))
-            slots = self._ground.slot[samples]
-            write_down(self._logs, row, run.first, have - run.first, counts, slots, quanta, self._ground.quantum)
-            known[row] = last
+            here = self._here[row]
+            news = ~here[run.first : last]
+            if news.any():
+                slots = self._ground.slot[samples]
+                write_down(self._logs, row, run.first, news, counts, slots, quanta, self._ground.quantum)
+                here[run.first : last] = True
+                known[row] = _first_false(here, have)
         return learn(self._tree, self._belief, self._logs, 0, known, self._ground.quantum)[2]
 
     def _is_sound(self, samples: Ints, quanta: Longs) -> bool:
@@ -464,15 +535,36 @@ class Agent:
         self._names.append(name)
         insort(self._sorted, name)
         if row == len(self._logs.first):
-            self._logs = _with_shape(self._logs, 2 * row, self._logs.first.shape[1])
+            self._reshape(2 * row, self._logs.first.shape[1])
             self._belief = self._belief._replace(version=_padded(self._belief.version, (1, 2 * row)))
+            for peer in self._peers.values():
+                peer.known = self._of_rows(peer.known)
         return row
+
+    def _reshape(self, rows: int, steps: int) -> None:
+        """Room for so many logs and batches of each."""
+        self._logs = _with_shape(self._logs, rows, steps)
+        self._here = _padded(self._here, (rows, steps))
+
+    def _of_rows(self, known: Ints) -> Ints:
+        """Room for a number of every row."""
+        wider = np.full(len(self._logs.first), UNTOLD, np.int32)
+        wider[: len(known)] = known
+        return wider
+
+    def _early(self) -> list[tuple[int, int, int]]:
+        """Row, first batch and end of all runs that came before their turn."""
+        spans = []
+        for row, have in enumerate(self._belief.version[0, : len(self._names)].tolist()):
+            edge = np.flatnonzero(np.diff(self._here[row, have:], prepend=False, append=False)) + have
+            spans += [(row, int(first), int(until)) for first, until in edge.reshape(-1, 2)]
+        return spans
 
     def _make_room(self, n_batches: int, n_entries: int) -> None:
         """Room for this many batches of a log, and for entries beside those of one step of the agent's own."""
         rows, steps = self._logs.first.shape
         if n_batches > steps:
-            self._logs = _with_shape(self._logs, rows, max(n_batches, 2 * steps))
+            self._reshape(rows, max(n_batches, 2 * steps))
         needed = int(self._logs.used[0]) + n_entries + 2 * len(self._ground.slot)  # a law may take each sample twice
         if needed > len(self._logs.slot):
             self._logs = with_capacity(self._logs, needed + needed // 2)
@@ -487,19 +579,21 @@ class Agent:
 
     # Speaking
 
-    def _message(self, k: int, lacking: Mapping[int, tuple[int, int]]) -> bytes:
-        setup, position = self._setup, self._team.position[0]
-        velocity = np.zeros(2) if self._before is None else (position - self._before) / setup.time_step
+    def _messages(self, k: int, lacking: Lacking) -> list[bytes]:
+        """The message of this tick, and more of them if others lack more than fits into one."""
+        position = self._team.position[0]
+        velocity = np.zeros(2) if self._before is None else (position - self._before) / self._setup.time_step
         sightings, way = self._pilot.say(k)
         known_from, known_until, known = self._told(k)
-        room = setup.message_limit_bytes - HEAD_BYTES - size_of(sightings) - len(way) - size_of(known)
-        runs = self._runs(k, lacking, room)
-        message = Message(
-            VERSION, setup.number, setup.epoch, k, _pair(position), _pair(velocity), setup.alpha,
-            max(0, int(self._team.n_steps[0]) - k), bool(self._team.active[0]), sightings, way, known_from,
-            known_until, known, runs,
+        taken = size_of(sightings) + len(way) + size_of(known)
+        parcels = self._parcels(k, lacking, taken)
+        first = Message(
+            VERSION, self.number, self._setup.epoch, k, 0, len(parcels), _pair(position), _pair(velocity),
+            self._setup.alpha, max(0, int(self._team.n_steps[0]) - k), bool(self._team.active[0]), sightings, way,
+            known_from, known_until, known, parcels[0].runs,
         )  # fmt: skip
-        return encode(message)
+        more = [further_part(first, part, parcel.runs) for part, parcel in enumerate(parcels[1:], 1)]
+        return [encode(message) for message in (first, *more)]
 
     def _told(self, k: int) -> tuple[int, int, dict[int, int]]:
         """How much is known of the logs whose turn it is."""
@@ -511,33 +605,69 @@ class Agent:
         known = {name: int(version[self._rows[name]]) for name in names[low:high]}
         return names[low] if low else 0, names[high] if high < len(names) else END_OF_LOGS, known
 
-    def _runs(self, k: int, lacking: Mapping[int, tuple[int, int]], room: int) -> list[Run]:
-        """Own news first, then what others lack, then a piece of a whole log."""
-        parcel = _Parcel(room, [], {})
+    def _parcels(self, k: int, lacking: Lacking, taken: int) -> list[_Parcel]:
+        """Own news first, then what others lack, then a piece of a whole log.
+
+        Parameters
+        ----------
+        k : int
+            Now.
+        lacking : Lacking
+            What others lack.
+        taken : int
+            Bytes of the first message that are taken by other things.
+        """
+        before, self._sent = self._sent, {}
+        parcels = [_Parcel(self._room - taken, [])]
         version = int(self._belief.version[0, 0])
-        self._send(0, max(0, min(int(self._settled[0]), version - REPEATED_BATCHES)), version, parcel)
+        self._send(0, max(0, min(int(self._settled[0]), version - REPEATED_BATCHES)), version, parcels[0])
         turn = (k + self.number) % len(self._sorted)
         for name in (*self._sorted[turn:], *self._sorted[:turn]):  # each begins elsewhere: many speak, few repeat
             row = self._rows[name]
-            if row in lacking:
-                first, until = lacking[row]
-                self._send(row, self._not_on_its_way(row, first), until, parcel)
+            if row in lacking.spans:
+                on_its_way = before.get(row, ()) if lacking.n_messages == 1 else ()
+                self._send_lacking(row, *lacking.spans[row], on_its_way, parcels, lacking.n_messages)
         if (k + self.number) % ROW_INTERVAL_TICKS == 0:
-            self._send_whole(parcel)
-        self._sent = parcel.sent
-        return parcel.runs
+            self._send_whole(parcels[-1])
+        return parcels
 
-    def _not_on_its_way(self, row: int, first: int) -> int:
-        """What was said in the last tick cannot have been answered yet."""
-        for begin, end in sorted(self._sent.get(row, ())):
-            first = end if begin <= first < end else first
-        return first
+    @property
+    def _room(self) -> int:
+        """Bytes of a message for its runs."""
+        return self._setup.message_limit_bytes - HEAD_BYTES
+
+    def _send_lacking(
+        self, row: int, first: int, until: int, on_its_way: Spans, parcels: list[_Parcel], most: int
+    ) -> None:
+        """Tell others what they lack of a log, going on where the last message ended, and then from its beginning.
+
+        What was said in the last tick cannot have been answered yet: where little is lost, it is on its way.
+        """
+        go_on = self._told_until.get(row, first)
+        if not first <= go_on < until:
+            go_on = first
+        for begin, end in ((go_on, until), (first, go_on)):
+            for gap in _gaps(begin, end, [*on_its_way, *self._sent.get(row, ())]):
+                if not self._send_all(row, *gap, parcels, most):
+                    return
+
+    def _send_all(self, row: int, first: int, until: int, parcels: list[_Parcel], most: int) -> bool:
+        """Add batches to the last parcel, and to `most` parcels in all; whether that was enough."""
+        while first < until:
+            n = self._send(row, first, until, parcels[-1])
+            if n == 0 and (len(parcels) >= most or not parcels[-1].runs):
+                return False
+            if n == 0:
+                parcels.append(_Parcel(self._room, []))
+            first += n
+            self._told_until[row] = first
+        return True
 
     def _send_whole(self, parcel: _Parcel) -> None:
         """A piece of a known log, log by log: heals those who hear us but whom we do not hear."""
         row, first = self._row_turn
         row %= len(self._rows)
-        until = min([int(self._belief.version[0, row]), *(begin for begin, _ in parcel.sent.get(row, ()))])
+        until = min([int(self._belief.version[0, row]), *(begin for begin, _ in self._sent.get(row, ()))])
         parcel.room = min(parcel.room, PIECE_BYTES)
         first += self._send(row, first, until, parcel)
         self._row_turn = (row, first) if first < until else (row + 1, 0)
@@ -552,13 +682,17 @@ class Agent:
         if n == 0 and (parcel.runs or sizes[0] > LARGEST_BATCH_BYTES):
             return 0
         n = max(n, 1)
-        entry = self._entry_numbers(row, first, first + n)
-        quanta = (self._logs.amount[entry] / self._ground.quantum).astype(np.int64)
-        samples = self._tree.sample[self._logs.slot[entry]]
-        parcel.runs.append(run_of(self._names[row], first, counts[:n], samples, quanta))
-        parcel.sent.setdefault(row, []).append((first, first + n))
+        parcel.runs.append(self._run(row, first, first + n))
+        self._sent.setdefault(row, []).append((first, first + n))
         parcel.room -= int(sizes[n - 1])
         return n
+
+    def _run(self, row: int, first: int, until: int) -> Run:
+        """Batches of a log that are written down."""
+        entry = self._entry_numbers(row, first, until)
+        quanta = (self._logs.amount[entry] / self._ground.quantum).astype(np.int64)
+        samples = self._tree.sample[self._logs.slot[entry]]
+        return run_of(self._names[row], first, self._logs.length[row, first:until], samples, quanta)
 
     def _entry_numbers(self, row: int, first: int, until: int) -> Longs:
         """Entries of batches of one log, in order."""
@@ -598,7 +732,23 @@ def _team_of_one(setup: AgentSetup) -> Team:
     )
 
 
-def _padded(array: Ints, shape: tuple[int, ...]) -> Ints:
+def _first_false(flags: Flags, start: int) -> int:
+    """Index of the first that does not hold, from `start` on."""
+    left = np.flatnonzero(~flags[start:])
+    return start + int(left[0]) if len(left) else len(flags)
+
+
+def _gaps(first: int, until: int, spans: Spans) -> Iterator[tuple[int, int]]:
+    """What spans leave of the one from `first` to `until`."""
+    for begin, end in sorted(spans):
+        if first < min(begin, until):
+            yield first, min(begin, until)
+        first = max(first, end)
+    if first < until:
+        yield first, until
+
+
+def _padded(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     wider = np.zeros(shape, array.dtype)
     wider[: array.shape[0], : array.shape[1]] = array
     return wider

@@ -30,7 +30,8 @@ SAMPLES_PER_AGENT = 250
 MESSAGE_LIMIT_BYTES = 1400
 QUICK_CASES = ((4, 1), (4, 2))
 """Agents, and how many of them share an actor."""
-CASES = ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128), (1000, 500))
+CASES = ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128), (1000, 500), (128, 1))
+"""The last one takes 14 GB."""
 TICKS = 40
 TICKS_OF_LARGE_TEAM = 10
 LARGE_TEAM = 1000

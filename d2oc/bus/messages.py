@@ -1,4 +1,4 @@
-r"""What agents say to each other: one message an agent and tick, to whoever hears it.
+r"""What agents say to each other: one message an agent and tick or a few, to whoever hears them.
 
 A message is a MessagePack array behind which stands the CRC-32 of its bytes (4 bytes, little-endian); docs/swarm.md
 describes every field. Consumption travels as *runs*: batches of one log, one a step, without a gap. A log belongs to
@@ -21,7 +21,7 @@ import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
 
-VERSION = 2
+VERSION = 3
 LONGEST_MESSAGE_BYTES = 65_507
 """The longest UDP datagram; longer ones are refused unread."""
 CHECKSUM_BYTES = 4
@@ -41,6 +41,7 @@ Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << AGENT_BITS)]
 Log = Annotated[int, msgspec.Meta(ge=0, le=END_OF_LOGS)]
 Batches = Annotated[int, msgspec.Meta(ge=0, le=MOST_BATCHES)]
 Steps = Annotated[int, msgspec.Meta(ge=-1, le=MOST_BATCHES)]
+Part = Annotated[int, msgspec.Meta(ge=0, lt=256)]
 Mass = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -72,7 +73,7 @@ class Run(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=Tr
 
 
 class Message(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What an agent says in one tick."""
+    """What an agent says in one tick, or a part of it."""
 
     version: int
     """Of this schema."""
@@ -80,6 +81,10 @@ class Message(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     epoch: Batches
     """Boots of the sender before this one."""
     tick: Batches
+    part: Part
+    """Which of the messages that the sender sends in this tick; only the first tells `sightings`, `way` and `known`."""
+    n_parts: Part
+    """How many there are."""
     position_m: tuple[float, float]
     """Local ENU. [m]"""
     velocity_m_s: tuple[float, float]
@@ -166,6 +171,13 @@ def n_batches(run: Run) -> int:
     return len(run.counts) // COUNT_BYTES
 
 
+def further_part(first: Message, part: int, runs: list[Run]) -> Message:
+    """A further message of the same tick, which brings consumption and nothing else."""
+    return msgspec.structs.replace(
+        first, part=part, sightings=[], way=b"", known_from=0, known_until=0, known={}, runs=runs
+    )
+
+
 def size_of_run(n_batches: Longs, n_entries: Longs) -> Longs:
     """Bytes of a run, at most."""
     return RUN_BYTES + COUNT_BYTES * n_batches + ENTRY_BYTES * n_entries
@@ -219,6 +231,8 @@ def _is_sound(message: Message) -> bool:
     numbers = (*message.position_m, *message.velocity_m_s, message.alpha)
     places = (number for sighting in message.sightings for number in sighting.position_m)
     if not all(map(math.isfinite, (*numbers, *places))) or any(s.heard >= message.tick for s in message.sightings):
+        return False
+    if message.part >= message.n_parts:
         return False
     if len(message.way) % PLACE_BYTES or not np.isfinite(np.frombuffer(message.way, "<f8")).all():
         return False

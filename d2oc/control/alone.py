@@ -96,23 +96,19 @@ def _neighbours(expected: Floats) -> Neighbours:
 
 @compiled
 def write_down(
-    logs: Logs, log: int, first: int, skip: int, counts: Ints, slots: Ints, quanta: Longs, quantum: float
-) -> int:
-    """Append the batches of a run to a log, but for the `skip` first ones; returns how many entries those were."""
+    logs: Logs, log: int, first: int, news: Flags, counts: Ints, slots: Ints, quanta: Longs, quantum: float
+) -> None:
+    """Write those batches of a run down in a log that are news, shape (batches,)."""
     entry = 0
-    skipped = 0
     used = logs.used[0]
     for i in range(len(counts)):
-        if i >= skip:
+        if news[i]:
             logs.first[log, first + i] = used
             logs.length[log, first + i] = counts[i]
-        else:
-            skipped += counts[i]
         for _ in range(counts[i]):
-            if i >= skip:
+            if news[i]:
                 logs.slot[used] = slots[entry]
                 logs.amount[used] = quanta[entry] * quantum
                 used += 1
             entry += 1
     logs.used[0] = used
-    return skipped

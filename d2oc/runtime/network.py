@@ -27,8 +27,8 @@ ANOTHER_NAME = "under another name"
 """The sender is not the one under whose name the message came."""
 REPEATED = "repeated"
 """Heard before, or too old."""
-REPEATED_MESSAGES = 2
-"""An agent that waits says its newest messages again, for those who missed them: others are at most one tick behind."""
+REPEATED_TICKS = 2
+"""An agent that waits says its messages of so many ticks again, for those who missed them: others are a tick behind."""
 
 
 class MessageBus(Protocol):
@@ -100,8 +100,10 @@ class NetworkRadio:
         self._clock = clock
         self._said: list[tuple[int, bytes]] = []
         self._place: Floats = np.zeros(2)
-        self._pending: dict[int, dict[int, tuple[Message, bytes]]] = {r: {} for r in self._others}
-        self._seen: dict[int, set[int]] = {r: set() for r in self._others}
+        self._pending: dict[int, dict[tuple[int, int], tuple[Message, bytes]]] = {r: {} for r in self._others}
+        """By tick and part."""
+        self._missing: dict[int, dict[int, set[int]]] = {r: {} for r in self._others}
+        """Parts still to come of what was heard of each tick."""
         self._newest: dict[int, int] = dict.fromkeys(self._others, -1)
         self._slow: set[int] = set()
         self._tick = 0
@@ -130,7 +132,7 @@ class NetworkRadio:
         """Say what the agent says at `tick`; see `Radio.post`, with a team of one."""
         self._place = position[0].copy()
         for data in outboxes[0]:
-            self._said = [*self._said, (tick, data)][-REPEATED_MESSAGES:]
+            self._said = [*((t, d) for t, d in self._said if t > tick - REPEATED_TICKS), (tick, data)]
             self._bus.publish(data)
 
     def deliver(self, tick: int) -> list[list[bytes]]:
@@ -144,7 +146,7 @@ class NetworkRadio:
         position[self._number] = self._place
         outboxes[self._number] = [data for said, data in self._said if said == before]
         for other, pending in self._pending.items():
-            for said in sorted(t for t in pending if t <= before):
+            for said in sorted(when for when in pending if when[0] <= before):
                 message, data = pending.pop(said)
                 position[other] = message.position_m
                 outboxes[other].append(data)
@@ -189,8 +191,8 @@ class NetworkRadio:
             self._bus.wait(min(deadline - now, self._patience.repeat_s))
 
     def _has(self, other: int, tick: int) -> bool:
-        """Whether an agent's message of a tick has come, or will not come any more."""
-        return tick in self._seen[other] or self._newest[other] >= tick + REPEATED_MESSAGES
+        """Whether all messages of an agent of a tick have come, or will not come any more."""
+        return self._missing[other].get(tick) == set() or self._newest[other] >= tick + REPEATED_TICKS
 
     def _take(self) -> None:
         """Sort what has come."""
@@ -204,14 +206,16 @@ class NetworkRadio:
                 self._sort_in(message, data)
 
     def _sort_in(self, message: Message, data: bytes) -> None:
-        sender, seen, pending = message.sender, self._seen[message.sender], self._pending[message.sender]
-        if message.tick in seen or message.tick < self._tick - STALE_TICKS or len(pending) >= MOST_PENDING:
+        sender, missing, pending = message.sender, self._missing[message.sender], self._pending[message.sender]
+        parts = missing.get(message.tick, set(range(message.n_parts)))
+        if message.part not in parts or message.tick < self._tick - STALE_TICKS or len(pending) >= MOST_PENDING:
             self.dropped[REPEATED] += 1
             return
-        seen.add(message.tick)
-        if len(seen) > 2 * (STALE_TICKS + MOST_PENDING):
-            seen -= {tick for tick in seen if tick < self._tick - STALE_TICKS}
-        pending[message.tick] = message, data
+        missing[message.tick] = parts - {message.part}
+        if len(missing) > 2 * (STALE_TICKS + MOST_PENDING):
+            for tick in [tick for tick in missing if tick < self._tick - STALE_TICKS]:
+                del missing[tick]
+        pending[message.tick, message.part] = message, data
         self._newest[sender] = max(self._newest[sender], message.tick)
         if message.tick >= self._tick:
             self._slow.discard(sender)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from d2oc.agent import ROW_INTERVAL_TICKS, Agent, AgentSetup, Observation, ground_of
+from d2oc.agent import MOST_MESSAGES, ROW_INTERVAL_TICKS, Agent, AgentSetup, Observation, ground_of
 from d2oc.bus.messages import Message, Refused, decode, encode, log_of
 from d2oc.bus.radio import Partition, Radio, RadioModel, Span
 from d2oc.control.d2oc import Law
@@ -45,11 +45,11 @@ def setup_of(number, n_agents=5, **changes):
 class Flight:
     """Single integrators that a loop moves and a radio connects."""
 
-    def __init__(self, radio=None, n_agents=5, n_samples=150, **changes):
+    def __init__(self, radio=None, n_agents=5, n_samples=150, seed=11, **changes):
         self.ground = ground(n_samples, n_agents)
         self.shard = Shard([setup_of(r, n_agents, **changes) for r in range(n_agents)], self.ground)
         model = radio or RadioModel(np.inf, TIME_STEP)
-        self.radio = Radio(model, n_agents, seed=11)
+        self.radio = Radio(model, n_agents, seed)
         self.state = np.random.default_rng(3).uniform(0, 100, (n_agents, 2))
         self.consumed = np.zeros((n_agents, n_samples))
         self.tick = 0
@@ -110,17 +110,63 @@ def test_two_rounds_after_a_partition_all_know_what_was_known_when_it_healed(los
             assert agent.ledger[number][: len(entries)] == entries
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.3, 0.6])
-def test_a_minute_apart_is_made_up_for_while_every_log_is_sent_twice(loss):
+@pytest.mark.parametrize(("loss", "seed"), [(0.0, 11), (0.3, 11), (0.6, 11), *((0.9, seed) for seed in range(5))])
+def test_a_minute_apart_is_made_up_for_in_two_rounds(loss, seed):
+    """A round is the time in which every log is said once: 5 agents, 25 ticks."""
     split = Partition(((0, 1),), Span(5.0, 65.0))
-    flight = Flight(
-        RadioModel(np.inf, TIME_STEP, loss=loss, partitions=(split,)), n_samples=2500, n_steps=400, alpha=1 / 2000
-    ).fly(130)
+    radio = RadioModel(np.inf, TIME_STEP, loss=loss, partitions=(split,))
+    flight = Flight(radio, seed=seed, n_samples=2500, n_steps=400, alpha=1 / 2000).fly(130)
     then = {agent.number: agent.known[agent.number] for agent in flight.agents}
+    assert all(flight.agents[0].known.get(number, 0) < 20 for number in (2, 3, 4))
     flight.fly(2 * ROW_INTERVAL_TICKS * len(flight.agents))
     for agent in flight.agents:
         assert all(agent.known[number] >= n for number, n in then.items())
         assert np.array_equal(agent.belief, flight.expected_belief(agent))
+    assert len({remaining(agent, then).tobytes() for agent in flight.agents}) == 1
+
+
+def remaining(agent, then):
+    """An agent's belief, without what was consumed later."""
+    belief = agent.belief.copy()
+    for name, entries in agent.ledger.items():
+        for step, sample, amount in entries:
+            belief[sample] += amount if step >= then[name] else 0.0
+    return belief
+
+
+@pytest.mark.parametrize(("loss", "fewest", "most"), [(0.0, 1, 1), (0.9, 3, MOST_MESSAGES)])
+def test_an_agent_says_as_much_at_once_as_is_lost(loss, fewest, most):
+    agent = Flight(RadioModel(np.inf, TIME_STEP, loss=loss), n_samples=600).fly(40).agents[0]
+    lacking = agent._lacking(40, [])
+    all_of_it = {row: (0, n) for row, n in enumerate(agent._belief.version[0].tolist()) if n}
+    outbox = agent._messages(40, lacking._replace(spans=all_of_it))
+    assert fewest <= len(outbox) <= most
+    parts = [decode(data) for data in outbox]
+    assert [(message.part, message.n_parts) for message in parts] == [(i, len(parts)) for i in range(len(parts))]
+
+
+def test_what_comes_before_its_turn_waits_and_counts_once():
+    speaker, listener = (Agent(setup_of(r), ground()) for r in range(2))
+    said = [decode(speaker.step(Observation(tick, np.array([10.0 + tick, 20.0])), []).outbox[0]) for tick in range(12)]
+    here = np.array([90.0, 90.0])
+    for tick, (which, known) in enumerate([(11, 0), (7, 0), (11, 0), (4, 11)], 12):
+        listener.step(Observation(tick, here), [encode(said[which])])
+        assert listener.known[0] == known
+        assert np.array_equal(listener.belief, expected(listener))
+    assert listener.ledger[0] == speaker.ledger[0][: len(listener.ledger[0])]
+
+
+def test_what_is_far_ahead_is_not_kept():
+    speaker, listener = (Agent(setup_of(r), ground()) for r in range(2))
+    outbox = [speaker.step(Observation(tick, np.array([50.0, 50.0])), []).outbox for tick in range(3)][-1]
+    message = decode(outbox[0])
+    run = message.runs[0]
+    late = type(run)(run.log, 900_000, run.counts, run.samples, run.amounts)
+    bad = Message(*(getattr(message, name) for name in message.__struct_fields__[:-1]), [late])
+    before = listener.memory_bytes
+    listener.step(Observation(0, np.array([50.0, 50.0])), [encode(bad)])
+    assert listener.memory_bytes == before
+    assert 0 not in listener.known
 
 
 def test_after_the_mission_all_beliefs_are_equal():

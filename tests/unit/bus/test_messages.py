@@ -32,6 +32,8 @@ def message(**changes):
         "sender": 3,
         "epoch": 1,
         "tick": 77,
+        "part": 0,
+        "n_parts": 2,
         "position_m": (1.5, -2.25),
         "velocity_m_s": (0.1, 8.0),
         "alpha": 1 / 3600,

@@ -14,10 +14,14 @@ N_STEPS = [50, 50, 50]
 PATIENCE = Patience(gather_s=5.0, tick_s=2.0, repeat_s=0.5)
 
 
-def message(sender, tick, x=0.0):
+def message(sender, tick, x=0.0, part=0, n_parts=1):
     place, steps_left = (x, 0.0), max(0, 50 - tick)
-    content = (VERSION, sender, 0, tick, place, (0.0, 0.0), 0.01, steps_left, True, [], b"", 0, END_OF_LOGS, {}, [])
-    return encode(Message(*content))
+    return encode(
+        Message(
+            VERSION, sender, 0, tick, part, n_parts, place, (0.0, 0.0), 0.01, steps_left, True, [], b"", 0,
+            END_OF_LOGS, {}, [],
+        )
+    )  # fmt: skip
 
 
 class Script:
@@ -73,6 +77,16 @@ def test_a_tick_ends_when_all_have_spoken():
     assert radio.deliver(1) == [[message(1, 0), message(2, 0)]]  # by sender, whoever was faster
     assert script.now == 0.3
     assert radio.missed == 0
+
+
+def test_a_tick_of_many_messages_ends_when_all_of_them_have_come():
+    parts = [message(1, 0, part=part, n_parts=3) for part in range(3)]
+    events = [(0.2, 1, parts[2]), (0.3, 1, parts[0]), (0.4, 1, parts[0]), (0.5, 1, parts[1])]
+    script = Script((0.1, 2, message(2, 0)), *events)
+    radio = radio_on(script)
+    say(radio, 0)
+    assert radio.deliver(1) == [[*parts, message(2, 0)]]  # in order, each once
+    assert (script.now, radio.dropped["repeated"]) == (0.5, 1)
 
 
 def test_who_is_ahead_is_heard_in_its_turn():
@@ -138,7 +152,7 @@ def test_who_tells_of_the_future_does_not_fill_the_memory():
     say(radio, 0)
     assert radio.deliver(1) == [[message(2, 0)]]
     assert len(radio._pending[1]) == MOST_PENDING
-    assert len(radio._seen[1]) == MOST_PENDING
+    assert len(radio._missing[1]) == MOST_PENDING
 
 
 def test_the_simulated_radio_stands_in_between():
