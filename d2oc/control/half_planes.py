@@ -45,6 +45,12 @@ def together(*parts: HalfPlanes) -> HalfPlanes:
     )
 
 
+def during(planes: HalfPlanes, first: int, count: int) -> HalfPlanes:
+    """Those of `count` steps from index `first` on."""
+    steps = slice(first, first + count)
+    return HalfPlanes(planes.normal[steps], planes.offset[steps], planes.hard)
+
+
 def contiguous(array: Floats) -> Floats:
     """The array itself or a copy in row order: compiled functions are compiled anew for every memory layout."""
     return np.ascontiguousarray(array, dtype=np.float64)

@@ -37,7 +37,7 @@ from d2oc.control.constrained import ConstrainedStep, Infeasible
 from d2oc.control.controller import Controller, Crew
 from d2oc.control.d2oc import Team
 from d2oc.control.fence import Fence, keep_out, segment_meets
-from d2oc.control.half_planes import HalfPlanes, between_steps, together
+from d2oc.control.half_planes import HalfPlanes, between_steps, during, together
 from d2oc.control.pilot import Brief
 from d2oc.control.stopping import stopping_problem
 from d2oc.control.tethers import keeps_to, middles, reach_of, sides
@@ -141,7 +141,7 @@ def braking_of(
     step = ConstrainedStep(problem, model, horizon, NEAREST_PIECES + NEAREST_AGENTS + more_planes)
     length = 4
     while length <= LONGEST_BRAKING:
-        stop = ConstrainedStep(stopping, model, length)
+        stop = ConstrainedStep(stopping, model, length, step.n_half_planes)
         ready = Braking(model, step, stop, scale, longest, 0.0, origin)
         tracks = [brake(ready, 0, _at_speed(model, direction)) for direction in _DIRECTIONS]
         if all(track is not None and ready.is_at_rest(track[1][-1]) for track in tracks):
@@ -167,9 +167,9 @@ def _at_speed(model: LinearModel, direction: Floats) -> Floats:
     return state
 
 
-def brake(kind: Braking, k: int, state: Floats) -> tuple[Floats, Floats] | None:
-    """Inputs and states on the way to rest, None if there are none."""
-    result = kind.stop.solve(k, state, np.zeros((kind.stop.horizon, 2)))
+def brake(kind: Braking, k: int, state: Floats, planes: HalfPlanes | None = None) -> tuple[Floats, Floats] | None:
+    """Inputs and states on the way to rest, within half-planes if it can be, None if there are none."""
+    result = kind.stop.solve(k, state, np.zeros((kind.stop.horizon, 2)), planes)
     if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
         return None
     return result.inputs, result.predicted_states
@@ -364,8 +364,9 @@ class LimitsInside:
         self._silent += 1
         self._silent[receiver, sender] = 0
         position = crew.team.position
-        for q in np.flatnonzero(k >= crew.team.n_steps):  # only the beacon is on
-            self._silent[np.linalg.norm(position - position[q], axis=1) < self._rules.comm_range, q] = 0
+        for q in np.flatnonzero(k >= crew.team.n_steps):  # only the beacon is on: ways are told and heard, no more
+            near = np.linalg.norm(position - position[q], axis=1) < self._rules.comm_range
+            self._silent[near, q] = self._silent[q, near] = 0
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
         """Where the inner law wants to be; see `d2oc.control.controller.Controller`."""
@@ -411,26 +412,30 @@ class LimitsInside:
         normal, allowed = self._half_planes(r, here, way)
         horizon = kind.step.horizon
         goals = self._led(here, self._inner.preview(r, k, horizon, crew), kind.way_of_one_step)
-        planes = _nearest(normal, allowed, way.positions, self._rules.n_pieces, horizon)
+        planes = _nearest(normal, allowed, way.positions, self._rules.n_pieces)
         tethers = self._tethers(r, way)
         if len(tethers):
-            planes = together(planes, sides(way.positions[:horizon], goals, tethers, self._rules.reach))
-        result = kind.step.solve(k, state, goals, planes)
+            wanted = goals[np.minimum(np.arange(self._rules.length), horizon - 1)]
+            planes = together(planes, sides(way.positions, wanted, tethers, self._rules.reach))
+        result = kind.step.solve(k, state, goals, during(planes, 0, horizon))
         if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
             self.events.append((r, NO_PLAN))
             return self._fly_on(kind, k, state, way)
         for steps in (horizon, horizon // 2, 1):
-            new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps)
+            new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps, planes)
             if new is not None and self._proves(here, new, normal, allowed, tethers):
                 return new
         self.events.append((r, UNPROVEN))
         return self._fly_on(kind, k, state, way)
 
     def _followed_by_braking(
-        self, kind: Braking, k: int, inputs: Floats, states: Floats, steps: int
+        self, kind: Braking, k: int, inputs: Floats, states: Floats, steps: int, planes: HalfPlanes
     ) -> ProvenWay | None:
-        """The first steps of a plan, and braking from there; None if that does not end at rest."""
-        rest = brake(kind, k + steps, states[steps - 1]) if steps else None
+        """The first steps of a plan, and braking from there; None if that does not end at rest.
+
+        What slides along a half-plane would cross it if it braked without knowing it, as its axes stop one by one.
+        """
+        rest = brake(kind, k + steps, states[steps - 1], during(planes, steps, kind.stop.horizon))
         if rest is None or not kind.is_at_rest(rest[1][-1]):
             return None
         positions = np.vstack([kind.position(states[:steps]), kind.position(rest[1])])
@@ -555,9 +560,8 @@ def require_room(name: str, kinds: Sequence[Braking], starts: Floats, separation
         )
 
 
-def _nearest(normal: Floats, allowed: Floats, path: Floats, n_pieces: int, horizon: int) -> HalfPlanes:
+def _nearest(normal: Floats, allowed: Floats, path: Floats, n_pieces: int) -> HalfPlanes:
     """Half-planes for the optimisation: the nearest pieces and the nearest agents, and a little stricter."""
-    normal, allowed, path = normal[:horizon], allowed[:horizon], path[:horizon]
     room = (allowed - (normal * path[:, None]).sum(axis=2)).min(axis=0)
     pieces = np.argsort(room[:n_pieces], kind="stable")[:NEAREST_PIECES]
     agents = n_pieces + np.argsort(room[n_pieces:], kind="stable")[:NEAREST_AGENTS]

@@ -26,9 +26,18 @@ from scipy.ndimage import uniform_filter
 from d2oc.arrays import Floats
 from d2oc.compiled import compiled
 from d2oc.transport.cell_masses import Workspace
-from d2oc.transport.damped_newton import EMPTY_START, NEARLY_EMPTY, fill_cells, least_filling, limit_reach
+from d2oc.transport.damped_newton import (
+    CONVERGED,
+    EMPTY_START,
+    LEAST_BACKGROUND,
+    NEARLY_EMPTY,
+    fill_cells,
+    least_filling,
+    limit_reach,
+)
 from d2oc.transport.line_integrals import RowSums, row_sums
 from d2oc.transport.power_cells import Sites, sites_of
+from d2oc.transport.rims import ROUGH_RIM_PIECE
 from d2oc.transport.sites import Demand
 
 WIDEST_BLUR = 0.25
@@ -43,6 +52,10 @@ INSIDE = 0.9
 """Sites are mapped into this share of the rectangle."""
 MORE_UNSERVED = 5.0
 """Factor from one unserved share to the next."""
+SEED_SHARE = 0.1
+"""Limited capacities begin with this share of themselves."""
+MOST_GROWN = 0.95
+"""Where more than this is served, the way from serving everything is shorter."""
 ROUGH = 0.2
 """Error of a cell on a blurred map, as a share of its capacity."""
 
@@ -109,18 +122,40 @@ def approach(sums: RowSums, sites: Sites, demand: Demand, space: Workspace, most
     if not demand.limited and near(sums, sites, demand, offset, space):
         return offset, 0
     size = max(1, int(max(rows, columns) / max(32.0, 4.0 * math.sqrt(len(offset)))))
-    coarse_sites = sites_of(demand.points / size, columns / 2 / size, rows / 2 / size, demand.limited)
+    coarse_sites = sites_of(demand.points / size, columns / 2 / size, rows / 2 / size, demand.limited, ROUGH_RIM_PIECE)
     offset = offset / size**2
     steps = 0
     for number, values in enumerate(_blurred(_coarse(sums.mass, size), len(offset))):
         level = _within(row_sums(values), columns / size, rows / size)
         if demand.limited and number == 0:
-            steps += _limit_gradually(level, coarse_sites, demand, offset, space, most_steps)
+            steps += _limit(level, coarse_sites, demand, offset, space, most_steps)
         status, taken = fill_cells(level, coarse_sites, demand.share, offset, space, 0.0, ROUGH, most_steps)
         steps += taken
         if status == EMPTY_START:
             break
     return offset * size**2, steps
+
+
+def _limit(level: RowSums, sites: Sites, demand: Demand, offset: Floats, space: Workspace, most_steps: int) -> int:
+    """Approach the division of limited capacities from the nearer end; returns the Newton steps taken."""
+    if demand.share.sum() < MOST_GROWN:
+        small = _small_discs(level, sites, demand.share)
+        if least_filling(level, sites, SEED_SHARE * demand.share, small, space) >= NEARLY_EMPTY:
+            status, steps = fill_cells(level, sites, SEED_SHARE * demand.share, small, space, 0.0, ROUGH, most_steps)
+            if status == CONVERGED:
+                offset[:] = small
+                return steps
+    return _limit_gradually(level, sites, demand, offset, space, most_steps)
+
+
+def _small_discs(level: RowSums, sites: Sites, share: Floats) -> Floats:
+    """Offsets with which each site serves a disc around it, of about `SEED_SHARE` of its share, shape (L,)."""
+    rows, columns = level.mass.shape[0], level.mass.shape[1] - 1
+    row = np.clip((sites.y + sites.half_height).astype(np.intp), 0, rows - 1)
+    column = np.clip((sites.x + sites.half_width).astype(np.intp), 0, columns - 1)
+    density = (level.mass[row, column + 1] - level.mass[row, column]) / level.total
+    potential = SEED_SHARE * share / (math.pi * np.maximum(density, LEAST_BACKGROUND / (rows * columns)))
+    return np.asarray(0.5 * (potential - sites.x**2 - sites.y**2))
 
 
 def _limit_gradually(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
-from d2oc.transport.rims import beyond, cut_by_rim
+from d2oc.transport.rims import RIM_PIECE, beyond, cut_by_rim
 
 BLOCK = 16
 """Sites in one block of the search."""
@@ -51,6 +51,8 @@ class Sites(NamedTuple):
     """Half the height of the rectangle."""
     limited: bool
     """Whether cells end at the rim."""
+    rim_piece: float
+    """Longest angle of a chord that stands for a piece of a rim. [rad]"""
 
 
 class Polygon(NamedTuple):
@@ -78,12 +80,14 @@ def blocked_order(points: Floats) -> NDArray[Any]:
     return np.lexsort((points[:, 1], strip))
 
 
-def sites_of(points: Floats, half_width: float, half_height: float, limited: bool) -> Sites:
+def sites_of(
+    points: Floats, half_width: float, half_height: float, limited: bool, rim_piece: float = RIM_PIECE
+) -> Sites:
     """Sites in the given order, which `blocked_order` should have made."""
     first = np.arange(0, len(points), BLOCK)
     low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
     x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
-    return Sites(x, y, np.column_stack([low, high]), half_width, half_height, limited)
+    return Sites(x, y, np.column_stack([low, high]), half_width, half_height, limited, rim_piece)
 
 
 @compiled

@@ -20,7 +20,10 @@ RIM = -2
 """Label of an edge on the rim."""
 
 RIM_PIECE = 2.0 * math.pi / 256.0
-"""Longest angle of a chord that stands for a piece of a rim; its area is kept."""
+"""Longest angle of a chord that stands for a piece of a rim; its area is kept. [rad]"""
+
+ROUGH_RIM_PIECE = 2.0 * math.pi / 24.0
+"""The same while only an approximate answer is wanted: measuring a rim takes as long as it has chords. [rad]"""
 
 LEAST_PIECES = 4
 """Chords of a short arc."""
@@ -117,7 +120,7 @@ def _arc(
         angle += 2.0 * math.pi
         if not whole and angle > 2.0 * math.pi - 1e-6:
             return m  # a corner on the circle, a rounding error past it
-    pieces = max(LEAST_PIECES, int(np.ceil(angle / RIM_PIECE)))
+    pieces = max(LEAST_PIECES, int(np.ceil(angle / sites.rim_piece)))
     step = angle / pieces
     # The inner corners move out so that the chords enclose the sector's area: for equal pieces the
     # triangles' sum (p - 2) s^2 sin + 2 s sin equals p step, in units of the radius.

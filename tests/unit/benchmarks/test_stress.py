@@ -10,7 +10,7 @@ import pytest
 from d2oc.benchmarks import stress
 
 
-@pytest.mark.parametrize("seed", [2, 3, 5, 9, 10, 11, 12, 15, 18, 26])
+@pytest.mark.parametrize("seed", [2, 3, 5, 9, 10, 11, 12, 15, 18, 26, 111])
 def test_missions_are_safe_and_every_fallback_has_its_event(seed):
     row = stress.fly(stress.scenario_of(seed))
     assert row.is_safe

@@ -9,6 +9,7 @@ import pytest
 
 from d2oc.density.grid import GridDensity, cell_centres
 from d2oc.errors import TransportError
+from d2oc.transport import cold_start
 from d2oc.transport.cell_masses import ground, links, measure_cells, moments, new_masses, new_workspace
 from d2oc.transport.line_integrals import row_sums
 from d2oc.transport.power_cells import blocked_order, sites_of
@@ -159,6 +160,19 @@ def test_limited_tank_serves_the_disc_around_it():
     assert result.cost == pytest.approx(np.pi * 11.0**4 / 2, rel=1e-6)
     assert result.unserved == pytest.approx(1600 - np.pi * 11.0**2)
     np.testing.assert_array_equal(result.owner([[32.9, 17.0], [33.1, 17.0], [22.0, 6.1]]), [0, -1, 0])
+
+
+@pytest.mark.parametrize("served", [0.2, 0.6, 0.9])
+def test_limited_tanks_from_small_discs_and_from_serving_everything_end_alike(served, monkeypatch):
+    """The two ways to begin have nothing in common but the answer, which is unique."""
+    density, sites = patchy(4), np.random.default_rng(4).uniform((-20, 7), (2, 37), (40, 2))
+    from_discs = semi_discrete(density, sites, np.full(40, served / 40), mass=1.0)
+    monkeypatch.setattr(cold_start, "MOST_GROWN", 0.0)
+    from_everything = semi_discrete(density, sites, np.full(40, served / 40), mass=1.0)
+    assert from_discs.status == from_everything.status == "converged"
+    assert from_discs.steps != from_everything.steps
+    np.testing.assert_allclose(from_discs.potentials, from_everything.potentials, atol=1e-4)
+    assert from_discs.cost == pytest.approx(from_everything.cost, rel=1e-7)
 
 
 def test_too_much_capacity_is_used_in_proportion():
