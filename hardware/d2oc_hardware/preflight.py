@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from d2oc_hardware.fleet import Fleet
-from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError, Mode
+from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.keep_out import Area
 
@@ -143,9 +143,9 @@ async def check_drone(
 
 
 def _arming_check(controller: FlightController) -> Check:
-    """PX4 says it of the mode that it is in, and in one of a person it wants sticks."""
+    """PX4 says it of the mode that it is in: sticks in one of a person, setpoints in ours, never else."""
     health = controller.telemetry.health
-    if controller.firmware == "PX4" and controller.telemetry.mode == Mode.PILOT and not health.armable:
+    if controller.firmware == "PX4" and not health.armable:
         return Check("arming", True, "known when it is engaged: PX4 would not arm in the mode that it is in")
     why = f": {health.problems[-1]}" if health.problems else ""
     return Check("arming", health.armable, f"it says that it would arm{why}")
