@@ -47,7 +47,7 @@ from d2oc_hardware.spray_pilot import SprayPilot
 
 LONGEST_LINE = 1 << 27
 """Of an order: the first one brings an agent's plan. [byte]"""
-JUDGED_TIMEOUT = 15.0
+JUDGED_TIMEOUT = 40.0
 """After that it has something against arming that does not go away. [s]"""
 KEEP_INTERVAL = 1.0
 """What a machine has laid is written down so often. [s]"""

@@ -23,7 +23,7 @@ from d2oc_hardware.flight_controller import FlightController, FlightError, Mode,
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 from d2oc_hardware.guard import Guard
 from d2oc_hardware.machine import Machine
-from d2oc_hardware.pilot import ON_GROUND, Phase, Pilot, Radio, Task
+from d2oc_hardware.pilot import MOST_CARRIED, ON_GROUND, Phase, Pilot, Radio, Task
 
 FULL = 0.9
 """A battery with less was not changed."""
@@ -235,6 +235,9 @@ class SprayPilot(Pilot):
         """
         told, lag, place = self._guard.last, self.task.lag, t.position
         assert place is not None
+        if self.phase in (Phase.LANDING, Phase.SERVICE) and self._machine.phase == Doing.RETURN:
+            # It comes down, so for the machine it has arrived: an autopilot lands a little off its pad.
+            told, lag, place = STANDSTILL, 0.0, Place(*self._machine.pad, place.up)
         here = place._replace(east=place.east + lag * t.velocity.east, north=place.north + lag * t.velocity.north)
         state = self._state(now, replace(t, position=here))
         names = self.task.state_names
@@ -259,8 +262,9 @@ class SprayPilot(Pilot):
     def _spray_share(self, t: Telemetry) -> float:
         if t.position is None:
             return 0.0
-        place = np.array([t.position.east, t.position.north])
-        return self._machine.share(place, np.array([t.velocity.east, t.velocity.north]))
+        velocity = np.array([t.velocity.east, t.velocity.north])
+        age = min(max(0.0, self._clock.now() - t.position_time), MOST_CARRIED)
+        return self._machine.share(np.array(t.position[:2]) + age * velocity, velocity)
 
     def _log_machine(self, now: float, t: Telemetry, flown: NDArray[Any] | None, *, acted: bool) -> None:
         samples, amounts = self._machine.entries if not self._ends else ([], [])

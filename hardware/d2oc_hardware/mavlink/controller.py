@@ -427,10 +427,10 @@ class MavlinkController:
             if self._inbox is not None:
                 self._inbox.put_nowait(m)
         elif kind == "STATUSTEXT":
-            self._problems = [*self._problems[-9:], _text(m.text)]
             if m.severity <= WARNING:
+                self._problems = [*self._problems[-9:], _text(m.text)]
                 self._complaints = [*self._complaints[-4:], _text(m.text)]
-            self._health()
+                self._health()
         else:
             self._on_state(kind, m, now)
 

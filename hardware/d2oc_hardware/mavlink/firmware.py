@@ -20,7 +20,7 @@ PUMP_ON = 2000
 """Pulse width of the pump's output at its full rate. [us]"""
 CUSTOM_MODE = 1.0
 """Base mode of a command that sets a mode: it is one of the firmware's own."""
-EITHER = {33: 10.0, 1: 2.0, 24: 2.0, 36: 5.0, 147: 1.0, 245: 4.0, 242: 1.0}
+EITHER = {33: 10.0, 1: 2.0, 24: 2.0, 36: 10.0, 147: 1.0, 245: 4.0, 242: 1.0}
 """Messages asked for, by number: place, state, satellites, outputs, battery, on the ground, home. [1/s]"""
 ONBOARD_CONTROLLER, GROUND_STATION = 18, 6
 PUMP_AXIS = 1 << 2
