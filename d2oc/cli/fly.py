@@ -127,6 +127,7 @@ def sim_vehicle(
     at: Annotated[str, typer.Option(metavar="LAT,LON,ALT", help="Where it stands, WGS84.")] = "47.397742,8.545594,488",
     speedup: SpeedupOption = 1.0,
     physics: Annotated[str, typer.Option(help="ideal, bullet, or auto: bullet where PyBullet is installed.")] = "auto",
+    airframe: Annotated[str, typer.Option(help="Preset that flies where physics is bullet.")] = "research-quadrotor",
     param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter; repeatable.")] = None,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="KIND@S[:DURATION]", help="Goes wrong so long after take-off.")
@@ -153,6 +154,7 @@ def sim_vehicle(
         port=port,
         peers=peers,
         physics=physics,
+        airframe=airframe,
         parameters=parameters,
         key=read_key(key) if key else None,
         faults=tuple(map(parse_fault, fault or ())),
@@ -260,10 +262,10 @@ def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
     from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
     from d2oc_hardware.resumed import no_plan
-    from d2oc_hardware.simulated.plant import LAG, chosen
+    from d2oc_hardware.simulated.plant import lag_of
     from d2oc_hardware.swarm import free_ports
 
-    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario))[0]
+    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario), flown=True)[0]
     setup = prepared.setup
     states = zip(setup.kind, setup.initial_states, strict=True)
     homes = [
@@ -271,7 +273,7 @@ def _simulated_fleet(scenario: Scenario, speedup: float, physics: str) -> Fleet:
     ]
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    lag = LAG.get(chosen(physics), LAG["ideal"])
+    lag = max(lag_of(physics, kind.vehicle.preset) for kind in prepared.kinds)
     return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag)
 
 

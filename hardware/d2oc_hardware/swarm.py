@@ -308,7 +308,7 @@ class Swarm:
         arguments = [
             "sim-vehicle", "--system-id", str(drone.system_id), "--to", to, "--speedup", str(plan.speedup),
             "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
-            "--physics", plan.physics, "--report", str(self._report_of(number)),
+            "--physics", plan.physics, "--airframe", self._airframe(number), "--report", str(self._report_of(number)),
         ]  # fmt: skip
         for name, value in parameters.items():
             arguments += ["--param", f"{name}={value}"]
@@ -321,6 +321,10 @@ class Swarm:
             sys.executable, "-m", "d2oc", *arguments, stdin=asyncio.subprocess.DEVNULL, env=_environment(),
             start_new_session=True,
         )  # fmt: skip
+
+    def _airframe(self, number: int) -> str:
+        """Preset of a drone."""
+        return self._prepared.kinds[int(self._prepared.setup.kind[number])].vehicle.preset
 
     async def _stay_alive(self) -> None:
         looked = self._clock.now()
