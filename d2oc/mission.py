@@ -224,11 +224,20 @@ def prepare(scenario: Scenario) -> Prepared:
     return Prepared(field, samples, kinds, setup, record_header(scenario, field, samples, setup))
 
 
-def prepare_farm(scenario: Scenario, plan: Plan | None = None) -> tuple[Prepared, FarmMission]:
-    """Get a spraying mission, a scenario with `[spray]`, ready to fly; `plan` was made before for just this."""
+def prepare_farm(scenario: Scenario, plan: Plan | None = None, *, flown: bool = False) -> tuple[Prepared, FarmMission]:
+    """Get a spraying mission, a scenario with `[spray]`, ready.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    plan : Plan, optional
+        Passes that were planned before, for this very mission; default: plans them.
+    flown : bool
+        Vehicles are to fly it, and no world.
+    """
     density, field = build_density(scenario.density, scenario.field)
     kinds = team_kinds(scenario)
-    farm = farm_mission(scenario, density, field, kinds, plan)
+    farm = farm_mission(scenario, density, field, kinds, plan, flown=flown)
     header = replace(record_header(scenario, field, farm.samples, farm.setup), raster=farm.raster)
     return Prepared(field, farm.samples, kinds, farm.setup, header), farm
 

@@ -133,6 +133,7 @@ def sim_vehicle(
     at: Annotated[str, typer.Option(metavar="LAT,LON,ALT", help="Where it stands, WGS84.")] = "47.397742,8.545594,488",
     speedup: SpeedupOption = 1.0,
     physics: Annotated[str, typer.Option(help="ideal, bullet, or auto: bullet where PyBullet is installed.")] = "auto",
+    airframe: Annotated[str, typer.Option(help="Preset that flies where physics is bullet.")] = "research-quadrotor",
     param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter; repeatable.")] = None,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="KIND@S[:DURATION]", help="Goes wrong so long after take-off.")
@@ -140,7 +141,6 @@ def sim_vehicle(
     key: Annotated[Path | None, typer.Option(help="File with the key for signing.", exists=True)] = None,
     report: Annotated[Path | None, typer.Option(help="File that is to hold the truth, every second.")] = None,
     arducopter: ArducopterOption = None,
-    preset: Annotated[str, typer.Option(help="Airframe of a real ArduCopter in the bullet world.")] = "sprayer",
     epoch: Annotated[float | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Simulate a vehicle that speaks MAVLink 2 over UDP on the loopback interface, until Ctrl-C."""
@@ -161,6 +161,7 @@ def sim_vehicle(
         port=port,
         peers=peers,
         physics=physics,
+        airframe=airframe,
         parameters=parameters,
         key=read_key(key) if key else None,
         faults=tuple(map(parse_fault, fault or ())),
@@ -170,7 +171,7 @@ def sim_vehicle(
     if arducopter is not None:
         from d2oc_hardware.simulated.arducopter import fly_arducopter
 
-        asyncio.run(fly_arducopter(setup, arducopter, clock, preset))
+        asyncio.run(fly_arducopter(setup, arducopter, clock))
         return
     asyncio.run(fly_vehicles([setup], clock))
 
@@ -281,10 +282,10 @@ def _simulated_fleet(scenario: Scenario, speedup: float, physics: str, *, real: 
     from d2oc.mission import prepare, prepare_farm
     from d2oc_hardware.fleet import simulated_fleet
     from d2oc_hardware.resumed import no_plan
-    from d2oc_hardware.simulated.plant import LAG, PUMP_OUTPUTS, chosen
+    from d2oc_hardware.simulated.plant import ARDUCOPTER_LAG, PUMP_OUTPUTS, chosen, lag_of
     from d2oc_hardware.swarm import free_ports
 
-    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario))[0]
+    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario), flown=True)[0]
     setup = prepared.setup
     states = zip(setup.kind, setup.initial_states, strict=True)
     homes = [
@@ -292,9 +293,9 @@ def _simulated_fleet(scenario: Scenario, speedup: float, physics: str, *, real: 
     ]
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    kind = ("arducopter-" if real else "") + chosen(physics)
-    pump_output = PUMP_OUTPUTS.get(kind, 5)
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, LAG.get(kind, 0.35), pump_output)
+    pump_output = PUMP_OUTPUTS.get(("arducopter-" if real else "") + chosen(physics), 5)
+    lag = ARDUCOPTER_LAG if real else max(lag_of(physics, kind.vehicle.preset) for kind in prepared.kinds)
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag, pump_output)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:

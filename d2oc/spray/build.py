@@ -64,7 +64,13 @@ class FarmMission:
 
 
 def farm_mission(
-    scenario: Scenario, density: Density, field: Field, kinds: Sequence[Kind], plan: Plan | None = None
+    scenario: Scenario,
+    density: Density,
+    field: Field,
+    kinds: Sequence[Kind],
+    plan: Plan | None = None,
+    *,
+    flown: bool = False,
 ) -> FarmMission:
     """Get a spraying mission ready.
 
@@ -78,6 +84,8 @@ def farm_mission(
     kinds : sequence of Kind
     plan : Plan, optional
         Passes that were planned before, for this very mission; default: plans them.
+    flown : bool
+        Vehicles move the drones: no world of bodies is built.
 
     Returns
     -------
@@ -105,14 +113,14 @@ def farm_mission(
     guide, visits = (
         _guide(scenario, field, samples, kinds, setup, spray) if spray.method in ("smc", "hedac") else (None, None)
     )
-    bodies = None
-    if scenario.world.kind == "bullet":
+    bodies, as_bodies = None, scenario.world.kind == "bullet"
+    if as_bodies and not flown:
         bodies = bullet_world(scenario, setup, [kind.vehicle for kind in kinds])
         air = replace(air, wind=bodies.wind, receiver=bodies.receiver)
     runtime = FarmRuntime(
         setup, task, drones, stations, _gear(spray), block, air, scenario.mission.time_step_s,
         Ways(fence_of(field), ZONE_CLEARANCE_M) if field.no_fly_zones else None, guide, visits, bodies,
-        plan,
+        plan, flown=as_bodies and flown,
     )  # fmt: skip
     grid = task.map.grid
     raster = {

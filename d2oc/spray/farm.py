@@ -158,6 +158,8 @@ class FarmRuntime:
         What moves the drones as rigid bodies, in the wind and with the receivers of `air`; default: their models.
     plan : Plan, optional
         Passes that were planned before, for this very mission; default: plans them.
+    flown : bool
+        Bodies move the drones, but elsewhere: nothing is simulated, and they are steered as bodies are.
     """
 
     def __init__(
@@ -175,13 +177,16 @@ class FarmRuntime:
         visits: Floats | None = None,
         bodies: BulletWorld | None = None,
         plan: Plan | None = None,
+        *,
+        flown: bool = False,
     ) -> None:
         n = len(drones)
         self.motion: Motion = motion_arrays(setup.models)
         self.team: Team = team_arrays(setup, self.motion)
         self.mail: Mail = empty_mail(0)
         self._bodies = bodies
-        self._lag, self._arrived = (0.0, ARRIVED_M) if bodies is None else (BODY_LAG_S, BODY_ARRIVED_M)
+        of_bodies = flown or bodies is not None
+        self._lag, self._arrived = (BODY_LAG_S, BODY_ARRIVED_M) if of_bodies else (0.0, ARRIVED_M)
         self.world: World = IdealWorld(self.motion, self.team.kind) if bodies is None else bodies
         self.drones = drones
         self.task = task

@@ -113,7 +113,7 @@ def machine_of(scenario: Scenario, farm: FarmMission, number: int) -> Machine:
 
 def warm_up_machine(scenario: Scenario, plan: Plan) -> None:
     """Fly the beginning of a spraying mission in the simulation: in the air nothing may be compiled."""
-    prepared, farm = prepare_farm(scenario, plan)
+    prepared, farm = prepare_farm(scenario, plan, flown=True)
     for k in range(WARM_UP_PASSES):
         farm.runtime.step(k)
     _warm_up_sharing(farm)

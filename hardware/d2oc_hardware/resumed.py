@@ -48,7 +48,7 @@ def prepared_for(
         If nothing is left, or the folder holds no flight of this mission; one sentence.
     """
     if scenario.spray is not None:
-        prepared, farm = prepare_farm(scenario, plan if resumed is None else no_plan(scenario))
+        prepared, farm = prepare_farm(scenario, plan if resumed is None else no_plan(scenario), flown=True)
         if resumed is not None:
             _go_on_spraying(scenario, farm, resumed, plan)
         return prepared, farm

@@ -29,7 +29,6 @@ from d2oc.scenario import scenario_toml
 from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
-from d2oc.team import team_kinds
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.drone_process import agents_of, as_text
 from d2oc_hardware.fleet import Fleet
@@ -311,7 +310,7 @@ class Swarm:
         arguments = [
             "sim-vehicle", "--system-id", str(drone.system_id), "--to", to, "--speedup", str(plan.speedup),
             "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
-            "--physics", plan.physics, "--report", str(self._report_of(number)),
+            "--physics", plan.physics, "--airframe", self._airframe(number), "--report", str(self._report_of(number)),
         ]  # fmt: skip
         for name, value in parameters.items():
             arguments += ["--param", f"{name}={value}"]
@@ -321,15 +320,15 @@ class Swarm:
         if plan.fleet.key_file is not None:
             arguments += ["--key", str(plan.fleet.key_file)]
         if plan.arducopter is not None:
-            arguments += ["--arducopter", str(plan.arducopter), "--preset", self._preset_of(number)]
+            arguments += ["--arducopter", str(plan.arducopter)]
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "d2oc", *arguments, stdin=asyncio.subprocess.DEVNULL, env=_environment(),
             start_new_session=True,
         )  # fmt: skip
 
-    def _preset_of(self, number: int) -> str:
-        kind = int(self._prepared.setup.kind[number])
-        return str(team_kinds(self.plan.scenario)[kind].vehicle.preset)
+    def _airframe(self, number: int) -> str:
+        """Preset of a drone."""
+        return self._prepared.kinds[int(self._prepared.setup.kind[number])].vehicle.preset
 
     async def _stay_alive(self) -> None:
         looked = self._clock.now()

@@ -373,8 +373,8 @@ def _require_possible(faults: tuple[PlannedFault, ...]) -> None:
             raise FlightError(f"fault {fault.kind}: a real ArduCopter has only {', '.join(known)}")
 
 
-async def fly_arducopter(setup: VehicleSetup, binary: Path, clock: Clock, preset: str) -> None:
-    """Run the firmware until cancelled; `preset` is what flies where the physics are those of the bullet world."""
-    airframe = load_preset(preset) if chosen(setup.physics) == "bullet" else None
+async def fly_arducopter(setup: VehicleSetup, binary: Path, clock: Clock) -> None:
+    """Run the firmware until cancelled."""
+    airframe = load_preset(setup.airframe) if chosen(setup.physics) == "bullet" else None
     with suppress(asyncio.CancelledError):
         await RealArduCopter(setup, binary, clock, airframe).run()

@@ -203,6 +203,7 @@ class Autopilot:
                 self.disarm()
             return
         self.landed = False
+        self.plant.carry(self.tank)
         self.plant.step(STEP, command)
         self.battery = max(0.0, self.battery - STEP / self.parameter["SIM_ENDURANCE"])
         if self.plant.place.up <= 0.05 and command.up < 0.0:

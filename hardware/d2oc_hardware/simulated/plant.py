@@ -9,8 +9,12 @@ from typing import Any, Protocol
 
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 
-LAG = {"ideal": 0.35, "bullet": 0.5, "arducopter-ideal": 0.5, "arducopter-bullet": 0.5}
-"""By which the velocity of each kind follows its command, its control period included; measured. [s]"""
+IDEAL_LAG = 0.35
+"""By which the velocity of a point mass follows its command, its control period included; measured. [s]"""
+ARDUCOPTER_LAG = 0.5
+"""The same of a real ArduCopter, whatever it flies. [s]"""
+LAG = {"research-quadrotor": 0.5, "sprayer": 0.65, "hexacopter-sprayer": 0.6, "octocopter-sprayer": 0.5}
+"""The same of rigid bodies, by airframe; of others the largest is taken. [s]"""
 PUMP_OUTPUTS = {"arducopter-bullet": 9}
 """Output of the autopilot that drives the pump, where it is not 5: the first one that is no motor of any airframe."""
 SWITCHED_ON = Place(0.0, 0.0, 0.0)
@@ -24,6 +28,11 @@ def chosen(physics: str) -> str:
     return physics
 
 
+def lag_of(physics: str, airframe: str) -> float:
+    """By which the velocity of a simulated vehicle follows its command. [s]"""
+    return IDEAL_LAG if chosen(physics) == "ideal" else LAG.get(airframe, max(LAG.values()))
+
+
 class Plant(Protocol):
     """Something that flies velocities; places are relative to where it was switched on, axes east, north, up."""
 
@@ -35,6 +44,9 @@ class Plant(Protocol):
 
     def rest(self) -> None:
         """Stand on the ground."""
+
+    def carry(self, liquid: float) -> None:
+        """The tank holds so much from now on. [L]"""
 
 
 @dataclass
@@ -71,6 +83,9 @@ class PointMass:
         self.place = self.place._replace(up=0.0)
         self.velocity = STANDSTILL
 
+    def carry(self, liquid: float) -> None:
+        """See `Plant`; a point weighs nothing."""
+
 
 class RigidBody:
     """One body of the bullet world, told velocities; height follows the climb rate by the height that it holds.
@@ -96,6 +111,7 @@ class RigidBody:
         self._period = 0.1
         model = single_integrator(self._period)
         zero = np.zeros(1)
+        self._liquid: Any = np.zeros(1) if airframe.tank else None
         setup = BulletSetup(
             models=[model],
             kind=np.zeros(1, np.int32),
@@ -129,6 +145,8 @@ class RigidBody:
         self._owed += dt
         while self._owed >= self._period - 1e-9:
             self._owed -= self._period
+            if self._liquid is not None:
+                self._world.carry(self._liquid)
             self._world.hold_height(0, self._height)
             self._world.advance(0, self._state, self._array([[command.east, command.north]]), self._flies)
         body = self._world.body[0]
@@ -140,3 +158,8 @@ class RigidBody:
         self._height = self._floor
         self.velocity = STANDSTILL
         self.place = self.place._replace(up=0.0)
+
+    def carry(self, liquid: float) -> None:
+        """See `Plant`; its mass and inertia follow, if its airframe has a tank."""
+        if self._liquid is not None:
+            self._liquid[0] = liquid

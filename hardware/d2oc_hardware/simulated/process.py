@@ -58,6 +58,8 @@ class VehicleSetup:
     peers: tuple[tuple[str, int], ...] = ()
     """Whom it speaks to before it is spoken to."""
     physics: str = "ideal"
+    airframe: str = "research-quadrotor"
+    """Preset that flies where physics is bullet."""
     parameters: dict[str, float] = field(default_factory=dict)
     key: bytes | None = None
     faults: tuple[PlannedFault, ...] = ()
@@ -83,9 +85,9 @@ def parse_fault(text: str) -> PlannedFault:
         raise FlightError(f"fault '{text}': write KIND@SECONDS or KIND@SECONDS:DURATION") from None
 
 
-def plant_of(physics: str) -> Plant:
+def plant_of(physics: str, airframe: str) -> Plant:
     """What flies: `ideal`, `bullet`, or `auto` for the second where PyBullet is installed."""
-    return RigidBody() if chosen(physics) == "bullet" else PointMass()
+    return RigidBody(airframe) if chosen(physics) == "bullet" else PointMass()
 
 
 class SimulatedVehicle(asyncio.DatagramProtocol):
@@ -95,7 +97,7 @@ class SimulatedVehicle(asyncio.DatagramProtocol):
         self._setup = setup
         self._clock = clock
         parameters = {**DEFAULTS, **setup.parameters, "SYSID_THISMAV": float(setup.system)}
-        self.autopilot = Autopilot(plant_of(setup.physics), parameters, tank=parameters["SIM_TANK_L"])
+        self.autopilot = Autopilot(plant_of(setup.physics, setup.airframe), parameters, tank=parameters["SIM_TANK_L"])
         self._speaker = Codec(setup.system, 1, setup.key)
         self.protocol = Protocol(self.autopilot, setup.datum, self._send)
         self._listeners: dict[object, Codec] = {}
