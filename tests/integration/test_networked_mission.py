@@ -26,6 +26,8 @@ from d2oc.mission import simulate  # noqa: E402
 from d2oc.networked import fly_agent, join_parts, mission_id  # noqa: E402
 from d2oc.record import load_record  # noqa: E402
 from d2oc.scenario import load_scenario  # noqa: E402
+from d2oc_hardware.fleet import simulated_fleet  # noqa: E402
+from d2oc_hardware.swarm import FlightPlan, Swarm, free_ports  # noqa: E402
 
 N_AGENTS = 3
 CHANGES = {
@@ -303,12 +305,12 @@ def ip(*words):
 
 
 @contextmanager
-def networks(faults=()):
+def networks(faults=(), n_agents=N_AGENTS):
     """A network namespace for each agent, all wired to one that passes on; their names and addresses.
 
     `faults` are commands of `tc` for each agent's end of its wire.
     """
-    names = [f"d2oc-{os.getpid()}-{r}" for r in range(N_AGENTS)]
+    names = [f"d2oc-{os.getpid()}-{r}" for r in range(n_agents)]
     middle = f"d2oc-{os.getpid()}-m"
     try:
         ip("netns", "add", middle)
@@ -319,11 +321,12 @@ def networks(faults=()):
             ip("-n", name, "addr", "add", f"10.77.{r}.2/24", "dev", "wire")
             ip("-n", middle, "addr", "add", f"10.77.{r}.1/24", "dev", f"to{r}")
             ip("-n", name, "link", "set", "wire", "up")
+            ip("-n", name, "link", "set", "lo", "up")
             ip("-n", middle, "link", "set", f"to{r}", "up")
             ip("-n", name, "route", "add", "default", "via", f"10.77.{r}.1")
             for words in faults:
                 ip("netns", "exec", name, "tc", *words)
-        yield names, [Address(f"10.77.{r}.2", 7447) for r in range(N_AGENTS)]
+        yield names, [Address(f"10.77.{r}.2", 7447) for r in range(n_agents)]
     finally:
         for name in (*names, middle):
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
@@ -368,3 +371,41 @@ def test_between_network_namespaces(folder, faults):
     assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
     joined = join_parts(parts_in(folder), folder / "joined")
     assert joined.digest() == simulate(load_scenario("six_drones", overrides=CHANGES), runtime="inline").digest()
+
+
+SPEEDUP = 2.0
+
+
+@pytest.mark.skipif(not can(*FILTER), reason="this machine has no network namespaces whose kernel drops packets")
+def test_drones_on_computers_of_their_own_fly_one_mission(tmp_path):
+    """A process and a simulated vehicle of each stand in a network of their own, between which packets are lost."""
+    make_certificates(tmp_path / "keys", 2)
+    changes = {"team.n_agents": 2, "mission.duration_s": 15.0, "sampling.n_samples": 200}
+    scenario = load_scenario("six_drones", overrides=changes)
+    with networks(FILTER, 2) as (names, addresses):
+        fleet = simulated_fleet([(0.0, 0.0), (0.0, 6.0)], free_ports(2), 6.0, SPEEDUP)
+        drones = [
+            drone.model_copy(update={"address": str(address), "start": ("ip", "netns", "exec", name)})
+            for drone, address, name in zip(fleet.drones, addresses, names, strict=True)
+        ]
+        fleet = fleet.model_copy(update={"drones": tuple(drones), "certificates": tmp_path / "keys"})
+        plan = FlightPlan(scenario, fleet, tmp_path / "run", SPEEDUP, simulated=True)
+        checks, record, ended = asyncio.run(flown(plan))
+        assert all(map(dropped, names))
+    assert [own[-1] for own in checks] == [("network", True, "hears all other drones")] * 2
+    assert ended["landed"]
+    assert ended["fence_breaches"] == 0
+    heard = record.messages
+    for sender, receiver in ((0, 1), (1, 0)):
+        told = heard["entries"][(heard["sender"] == sender) & (heard["receiver"] == receiver)]
+        assert len(told) >= 5
+        assert told.sum() > 0
+
+
+async def flown(plan):
+    swarm = Swarm(plan, print)
+    try:
+        checks = await swarm.check()
+        return (checks, *await swarm.fly())
+    finally:
+        await swarm.close()
