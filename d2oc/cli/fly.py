@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,21 @@ SpeedupOption = Annotated[
 ArducopterOption = Annotated[
     Path | None, typer.Option(metavar="BINARY", help="Run this real ArduCopter, built for the host.", exists=True)
 ]
+
+
+class BusName(StrEnum):
+    """What carries words between the drones; see docs/flying.md."""
+
+    udp = "udp"
+    zenoh = "zenoh"
+
+
+BusOption = Annotated[
+    BusName, typer.Option(help="What carries words between simulated drones: udp on this machine, or the network bus.")
+]
+CertificatesOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Certificates of the drones, for --bus zenoh.")
+]
 NOT_BEGUN = "not begun"
 KEYS = "keys: p pause, r resume, h all home, l all land, x stop spraying, g served: go on, Ctrl-C all home"
 
@@ -63,6 +79,8 @@ def fly(
         list[str] | None, typer.Option(metavar="DRONE:KIND@S[:DURATION]", help="Something that goes wrong; --sim only.")
     ] = None,
     upload_fence: Annotated[bool, typer.Option("--upload-fence", help="Write the fence into the autopilots.")] = False,
+    bus: BusOption = BusName.udp,
+    certificates: CertificatesOption = None,
     live: Annotated[bool, typer.Option("--live", help="Serve a page, to this machine only, that follows it.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -78,8 +96,9 @@ def fly(
         out = out or resume.with_name(f"{resume.name}-resumed")
     what = scenario or str(_scenario_of(resume))
     plan = _plan(
-        what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume, arducopter
-    )
+        what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume, arducopter, bus,
+        certificates,
+    )  # fmt: skip
     from d2oc_hardware.swarm import require_rung
 
     require_rung(plan.fleet, simulated=plan.simulated)
@@ -113,10 +132,26 @@ def preflight(
     sim: SimOption = None,
     speedup: SpeedupOption = 1.0,
     changes: SetOption = None,
+    bus: BusOption = BusName.udp,
+    certificates: CertificatesOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Connect to every drone, read and compare, print a checklist; exit code 1 if it must not fly."""
-    plan = _plan(scenario, fleet, sim, speedup, changes, None, None, True, "ideal", None, False)
+    plan = _plan(
+        scenario,
+        fleet,
+        sim,
+        speedup,
+        changes,
+        None,
+        None,
+        True,
+        "ideal",
+        None,
+        False,
+        bus=bus,
+        certificates=certificates,
+    )
     checks = asyncio.run(_check(plan))
     failed = _show_checks(checks, silent=as_json)
     if as_json:
@@ -232,11 +267,13 @@ def _plan(
     upload_fence: bool,
     resumed: Path | None = None,
     arducopter: Path | None = None,
+    bus: BusName = BusName.udp,
+    certificates: Path | None = None,
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
     from d2oc_hardware.resumed import n_agents_of
-    from d2oc_hardware.swarm import FlightPlan
+    from d2oc_hardware.swarm import FlightPlan, with_addresses
 
     if (fleet is None) == (sim is None):
         raise typer.BadParameter("give either --fleet FILE or --sim N")
@@ -244,6 +281,10 @@ def _plan(
         raise typer.BadParameter("--arducopter is for --sim N")
     if sim is None and (speedup != 1.0 or faults):
         raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
+    if sim is None and bus is BusName.zenoh:
+        raise typer.BadParameter("--bus is for --sim N: a fleet file gives drones addresses")
+    if certificates is not None and (sim is None or bus is BusName.udp):
+        raise typer.BadParameter("--certificates is for --sim N with --bus zenoh: a fleet file names its own")
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
     if sim is not None and sim != n_agents_of(loaded):
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
@@ -252,6 +293,8 @@ def _plan(
         if fleet is not None
         else _simulated_fleet(loaded, speedup, physics, real=arducopter is not None)
     )
+    if sim is not None and bus is BusName.zenoh:
+        the_fleet = with_addresses(the_fleet, None if certificates is None else certificates.resolve())
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
         loaded, the_fleet, folder, speedup, sim is not None, physics, arducopter, tuple(map(_fault, faults or ())),

@@ -40,6 +40,7 @@ from d2oc_hardware.mavlink.codec import read_key
 from d2oc_hardware.mavlink.controller import MavlinkController
 from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.neighbours import Neighbours
+from d2oc_hardware.network import NetworkNeighbours, addresses_of, network_of
 from d2oc_hardware.pilot import Phase, Pilot, Task
 from d2oc_hardware.preflight import check_drone
 from d2oc_hardware.resumed import keep_laid, prepared_for
@@ -186,7 +187,7 @@ class DroneProcess:
         link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
         system, datum = fleet.drones[number].system_id, fleet.datum.datum
         controller = MavlinkController(link, system, datum, self._clock, fleet.pump_output)
-        radio = Neighbours(number, {int(n): port for n, port in order["ports"].items()}, self._clock.now)
+        radio = self._radio()
         await radio.open()
         boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
         zones = [[(float(x), float(y)) for x, y in zone.boundary] for zone in prepared.field.no_fly_zones]
@@ -199,6 +200,8 @@ class DroneProcess:
             await controller.upload_fence(fence)
         await self._until_judged(controller)
         checks = await check_drone(controller, fleet, number, fence, by_rate=farm is not None)
+        if isinstance(radio, NetworkNeighbours):
+            checks = [*checks, await radio.gathered()]
         self._say({"kind": "checks", "checks": [list(check) for check in checks]})
         task = task_of(scenario, prepared, fleet, number)
         hands = (task, controller, guard, limits_of(prepared, number))
@@ -232,6 +235,13 @@ class DroneProcess:
             return  # it says so in no mode that it is in by now
         while not controller.telemetry.health.armable and self._clock.now() < end:
             await self._clock.sleep(0.2)
+
+    def _radio(self) -> Neighbours:
+        """What carries words to the other drones."""
+        order, number = self._order, self._number
+        if addresses_of(self._fleet):
+            return network_of(self._fleet, number, order["flight"], self._clock.now)
+        return Neighbours(number, {int(n): port for n, port in order["ports"].items()}, self._clock.now)
 
     async def _watch(self, flying: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
         waiting_told = False

@@ -96,6 +96,10 @@ class DroneTable(Part):
     """Where it takes off and lands, field frame. [m]"""
     height_m: Positive
     """Height it flies at, its own layer. [m]"""
+    address: str | None = None
+    """`HOST:PORT` at which the others call its process over the network; default: they talk on this machine only."""
+    start: tuple[str, ...] = ()
+    """Words before the command that starts its process, to run it elsewhere with the same files."""
 
 
 class Fleet(Part):
@@ -117,6 +121,8 @@ class Fleet(Part):
     """Key for signing: 64 hexadecimal digits; relative to the fleet file."""
     pump_output: Annotated[int, Field(ge=1, le=16)] = 5
     """Number of the autopilots' output (SERVOn) that drives the pump; no output of a motor."""
+    certificates: Path | None = None
+    """Folder made by `d2oc certificates`, for drones with addresses; relative to the fleet file."""
     source_system: Annotated[int, Field(ge=1, le=255)] = 255
     """System id of this program: the vehicles' MAV_GCS_SYSID."""
 
@@ -203,9 +209,19 @@ def load_fleet(path: Path) -> Fleet:
         key = ".".join(str(word) for word in first["loc"])
         raise FlightError(f"{path}: {key}: {first['msg'].lower()}") from None
     _require_apart(path, fleet)
-    if fleet.key_file is not None:
-        return fleet.model_copy(update={"key_file": (path.parent / fleet.key_file).resolve()})
-    return fleet
+    _require_addresses(path, fleet)
+    files = {"key_file": fleet.key_file, "certificates": fleet.certificates}
+    return fleet.model_copy(
+        update={key: (path.parent / file).resolve() for key, file in files.items() if file is not None}
+    )
+
+
+def _require_addresses(path: Path, fleet: Fleet) -> None:
+    addresses = [drone.address for drone in fleet.drones if drone.address is not None]
+    if addresses and len(set(addresses)) < len(fleet.drones):
+        raise FlightError(f"{path}: give every drone an address of its own, or none")
+    if fleet.certificates is not None and not addresses:
+        raise FlightError(f"{path}: certificates are for drones with addresses")
 
 
 def _require_apart(path: Path, fleet: Fleet) -> None:

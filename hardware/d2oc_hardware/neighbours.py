@@ -52,7 +52,11 @@ class Neighbours(asyncio.DatagramProtocol):
         """A drone that is not there hears nothing."""
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Hear a datagram; whatever is none of ours is dropped."""
+        """A datagram has come."""
+        self.hear(data)
+
+    def hear(self, data: bytes) -> None:
+        """Take in what another drone said; whatever is none of ours is dropped."""
         if len(data) < HEAD.size:
             return
         kind, sender = HEAD.unpack_from(data)

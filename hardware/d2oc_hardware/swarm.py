@@ -11,6 +11,7 @@ import asyncio
 import json
 import math
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -250,10 +251,11 @@ class Swarm:
         job = plan.out / "fly.toml"
         job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
         ports = dict(enumerate(free_ports(len(plan.fleet.drones))))
-        for number in range(len(plan.fleet.drones)):
+        flight = f"flight-{secrets.token_hex(8)}"
+        for number, table in enumerate(plan.fleet.drones):
             vehicle = await self._start_vehicle(number) if plan.simulated else None
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "d2oc_hardware.drone_process",
+                *table.start, sys.executable, "-m", "d2oc_hardware.drone_process",
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24, env=_environment(),
             )  # fmt: skip
             self._drones.append(_Drone(process, vehicle=vehicle))
@@ -270,6 +272,7 @@ class Swarm:
                 "resumed": str(plan.resumed) if plan.resumed else "",
                 "deposit": str(plan.out / f"drone-{number}-deposit.npz"),
                 "ports": ports,
+                "flight": flight,
                 "speedup": plan.speedup,
                 "epoch": self._clock.epoch,
                 "log": str(plan.out / f"drone-{number}.tlog"),
@@ -322,8 +325,8 @@ class Swarm:
         if plan.arducopter is not None:
             arguments += ["--arducopter", str(plan.arducopter)]
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "d2oc", *arguments, stdin=asyncio.subprocess.DEVNULL, env=_environment(),
-            start_new_session=True,
+            *drone.start, sys.executable, "-m", "d2oc", *arguments,
+            stdin=asyncio.subprocess.DEVNULL, env=_environment(), start_new_session=True,
         )  # fmt: skip
 
     def _airframe(self, number: int) -> str:
@@ -617,6 +620,16 @@ def free_ports(count: int) -> list[int]:
     finally:
         for s in sockets:
             s.close()
+
+
+def with_addresses(fleet: Fleet, certificates: Path | None) -> Fleet:
+    """The same fleet, whose drones talk over the network bus at free ports of this machine."""
+    ports = free_ports(len(fleet.drones))
+    drones = [
+        drone.model_copy(update={"address": f"127.0.0.1:{port}"})
+        for drone, port in zip(fleet.drones, ports, strict=True)
+    ]
+    return fleet.model_copy(update={"drones": tuple(drones), "certificates": certificates})
 
 
 def _environment() -> dict[str, str]:

@@ -26,6 +26,8 @@ from d2oc.mission import simulate  # noqa: E402
 from d2oc.networked import fly_agent, join_parts, mission_id  # noqa: E402
 from d2oc.record import load_record  # noqa: E402
 from d2oc.scenario import load_scenario  # noqa: E402
+from d2oc_hardware.fleet import simulated_fleet  # noqa: E402
+from d2oc_hardware.swarm import FlightPlan, Swarm, free_ports  # noqa: E402
 
 N_AGENTS = 3
 CHANGES = {
@@ -284,14 +286,15 @@ def test_sentences(tmp_path):
         join_parts([tmp_path / "whole"], tmp_path / "joined")
 
 
-def can(*words):
+def can(*commands):
     """Whether this machine lets us do something in a network namespace of its own."""
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("tc") is None:
         return False
     name = f"d2oc-try-{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
     ip_in = ["ip", "netns", "exec", name]
-    for step in (["ip", "link", "add", "wire", "type", "veth", "peer", "name", "other"], words):
+    wire = ("ip", "link", "add", "wire", "type", "veth", "peer", "name", "other")
+    for step in (wire, *(("tc", *words) for words in commands)):
         made = made and not subprocess.run([*ip_in, *step], capture_output=True, check=False).returncode
     subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return made
@@ -302,9 +305,12 @@ def ip(*words):
 
 
 @contextmanager
-def networks(*faults):
-    """A network namespace for each agent, all wired to one that passes on; their names and addresses."""
-    names = [f"d2oc-{os.getpid()}-{r}" for r in range(N_AGENTS)]
+def networks(faults=(), n_agents=N_AGENTS):
+    """A network namespace for each agent, all wired to one that passes on; their names and addresses.
+
+    `faults` are commands of `tc` for each agent's end of its wire.
+    """
+    names = [f"d2oc-{os.getpid()}-{r}" for r in range(n_agents)]
     middle = f"d2oc-{os.getpid()}-m"
     try:
         ip("netns", "add", middle)
@@ -315,40 +321,91 @@ def networks(*faults):
             ip("-n", name, "addr", "add", f"10.77.{r}.2/24", "dev", "wire")
             ip("-n", middle, "addr", "add", f"10.77.{r}.1/24", "dev", f"to{r}")
             ip("-n", name, "link", "set", "wire", "up")
+            ip("-n", name, "link", "set", "lo", "up")
             ip("-n", middle, "link", "set", f"to{r}", "up")
             ip("-n", name, "route", "add", "default", "via", f"10.77.{r}.1")
-            if faults:
-                ip("netns", "exec", name, "tc", "qdisc", "add", "dev", "wire", "root", *faults)
-        yield names, [Address(f"10.77.{r}.2", 7447) for r in range(N_AGENTS)]
+            for words in faults:
+                ip("netns", "exec", name, "tc", *words)
+        yield names, [Address(f"10.77.{r}.2", 7447) for r in range(n_agents)]
     finally:
         for name in (*names, middle):
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-LOSES_AND_DELAYS = ("netem", "delay", "5ms", "2ms", "loss", "5%")
+NETEM = (("qdisc", "add", "dev", "wire", "root", "netem", "delay", "5ms", "2ms", "loss", "5%"),)
+LOSS = 0.15
+DROPS = ",".join(  # a program of the classic packet filter: a random word up to a bound passes, beyond it is dropped
+    ["4", "32 0 0 4294963256", f"37 0 1 {int((1 - LOSS) * 2**32)}", "6 0 0 2", "6 0 0 4294967295"]
+)
+FILTER = (
+    ("qdisc", "add", "dev", "wire", "clsact"),
+    ("filter", "add", "dev", "wire", "egress", "bpf", "da", "bytecode", DROPS),
+    ("qdisc", "add", "dev", "wire", "root", "tbf", "rate", "2mbit", "burst", "4kb", "latency", "100ms"),
+)
+"""Where there is no netem: packets are lost in the kernel, and those that pass wait on a slow link, a byte for 4 us."""
 
 
-@pytest.mark.skipif(not can("true"), reason="this machine lets nobody make network namespaces")
+def dropped(name):
+    """Packets that were lost on a namespace's wire."""
+    told = subprocess.check_output(["ip", "netns", "exec", name, "tc", "-s", "-j", "qdisc", "show", "dev", "wire"])
+    return sum(queue["drops"] for queue in json.loads(told))
+
+
+@pytest.mark.skipif(not can(), reason="this machine lets nobody make network namespaces")
 @pytest.mark.parametrize(
     "faults",
     [
         (),
-        pytest.param(
-            LOSES_AND_DELAYS,
-            marks=pytest.mark.skipif(
-                not can("tc", "qdisc", "add", "dev", "wire", "root", *LOSES_AND_DELAYS),
-                reason="this machine's kernel has no netem",
-            ),
-        ),
+        pytest.param(NETEM, marks=pytest.mark.skipif(not can(*NETEM), reason="this machine's kernel has no netem")),
+        pytest.param(FILTER, marks=pytest.mark.skipif(not can(*FILTER), reason="its kernel has no filter")),
     ],
-    ids=["sound", "lossy"],
+    ids=["sound", "netem", "filter"],
 )
 def test_between_network_namespaces(folder, faults):
-    with networks(*faults) as (names, addresses):
+    with networks(faults) as (names, addresses):
         processes = [
             start(folder, r, addresses, CHANGES, prefix=("ip", "netns", "exec", names[r])) for r in range(N_AGENTS)
         ]
         said = outcomes(processes)
+        assert not faults or sum(map(dropped, names)) > 0
     assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
     joined = join_parts(parts_in(folder), folder / "joined")
     assert joined.digest() == simulate(load_scenario("six_drones", overrides=CHANGES), runtime="inline").digest()
+
+
+SPEEDUP = 2.0
+
+
+@pytest.mark.skipif(not can(*FILTER), reason="this machine has no network namespaces whose kernel drops packets")
+def test_drones_on_computers_of_their_own_fly_one_mission(tmp_path):
+    """A process and a simulated vehicle of each stand in a network of their own, between which packets are lost."""
+    make_certificates(tmp_path / "keys", 2)
+    changes = {"team.n_agents": 2, "mission.duration_s": 15.0, "sampling.n_samples": 200}
+    scenario = load_scenario("six_drones", overrides=changes)
+    with networks(FILTER, 2) as (names, addresses):
+        fleet = simulated_fleet([(0.0, 0.0), (0.0, 6.0)], free_ports(2), 6.0, SPEEDUP)
+        drones = [
+            drone.model_copy(update={"address": str(address), "start": ("ip", "netns", "exec", name)})
+            for drone, address, name in zip(fleet.drones, addresses, names, strict=True)
+        ]
+        fleet = fleet.model_copy(update={"drones": tuple(drones), "certificates": tmp_path / "keys"})
+        plan = FlightPlan(scenario, fleet, tmp_path / "run", SPEEDUP, simulated=True)
+        checks, record, ended = asyncio.run(flown(plan))
+        assert all(map(dropped, names))
+    assert [own[-1] for own in checks] == [("network", True, "hears all other drones")] * 2
+    assert ended["landed"]
+    assert ended["fence_breaches"] == 0
+    heard = record.messages
+    for sender, receiver in ((0, 1), (1, 0)):
+        told = heard["entries"][(heard["sender"] == sender) & (heard["receiver"] == receiver)]
+        assert len(told) >= 5
+        assert told.sum() > 0
+
+
+async def flown(plan):
+    swarm = Swarm(plan, print)
+    try:
+        checks = await swarm.check()
+        return (checks, *await swarm.fly())
+    finally:
+        await swarm.close()
