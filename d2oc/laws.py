@@ -113,13 +113,13 @@ def _law(
     """What says where to go."""
     agents = [kind for kind in kinds for _ in range(kind.n_agents)]
     if scenario.control.law == "mission-plan":
-        return _mission_plan(scenario, field, kinds, agents)
+        return _mission_plan(scenario, field, kinds, agents, moves if scenario.control.feed_forward else None)
     if scenario.control.law in BASELINES:
-        return _baseline(scenario, field, samples, kinds, agents, starts)
+        return _baseline(scenario, field, samples, kinds, agents, starts, moves)
     if scenario.mission.order == "sequential":
         return None
     if scenario.assignment.method == "semi-discrete":
-        return _assigned(scenario, agents, starts)
+        return _assigned(scenario, agents, starts, _feed_forward(scenario, kinds, moves))
     published = _closed_form(scenario, samples, agents, _feed_forward(scenario, kinds, moves))
     rovers = [_rover(scenario, kind, own) for kind, own in _with_control(scenario, kinds)]
     return ConvexifiedLaw(published, rovers) if any(rovers) else published
@@ -156,7 +156,7 @@ def _feed_forward(scenario: Scenario, kinds: Sequence[Kind], moves: Moves | None
     return feed_forward(moves, [kind.model for kind in kinds], [kind.gains for kind in kinds], scenario.name)
 
 
-def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> AssignedLaw:
+def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats, ahead: FeedForward | None) -> AssignedLaw:
     time_step = scenario.mission.time_step_s
     return AssignedLaw(
         starts,
@@ -165,16 +165,19 @@ def _assigned(scenario: Scenario, agents: Sequence[Kind], starts: Floats) -> Ass
         scenario.radio.comm_range_m,
         np.array([top_speed_of(kind.model) * time_step for kind in agents]),
         max(1, round(scenario.assignment.refresh_interval_s / time_step)),
+        ahead,
     )
 
 
-def _mission_plan(scenario: Scenario, field: Field, kinds: Sequence[Kind], agents: Sequence[Kind]) -> MissionPlanLaw:
+def _mission_plan(
+    scenario: Scenario, field: Field, kinds: Sequence[Kind], agents: Sequence[Kind], moves: Moves | None
+) -> MissionPlanLaw:
     time_step = scenario.mission.time_step_s
     ways, patience = None, ASTRAY_STEPS
     if scenario.control.limits == "optimised":
         patience = 1
         ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways) for kind in kinds}
+    flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways, moves) for kind in kinds}
     effort = Effort(
         rounds=scenario.control.plan_rounds,
         routes=scenario.control.plan_routes,
@@ -197,6 +200,7 @@ def _baseline(
     kinds: Sequence[Kind],
     agents: Sequence[Kind],
     starts: Floats,
+    moves: Moves | None,
 ) -> GuidedLaw:
     time_step = scenario.mission.time_step_s
     task = CoverageTask(
@@ -213,7 +217,7 @@ def _baseline(
     )
     number = np.repeat(np.arange(len(kinds), dtype=np.int32), [kind.n_agents for kind in kinds])
     models, gains = [kind.model for kind in kinds], [kind.gains for kind in kinds]
-    guide = baseline_steering(scenario.control, task, models, gains, number)
+    guide = baseline_steering(scenario.control, task, models, gains, number, moves)
     return GuidedLaw(guide, _closed_form(scenario, samples, agents))
 
 

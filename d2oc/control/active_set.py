@@ -27,12 +27,14 @@ FEASIBILITY_TOLERANCE = 1e-9
 """Largest violation of a constraint, its row scaled to length one in the metric of the cost."""
 MOST_ITERATIONS = 2000
 
+NOT_CONVEX = "the cost is not convex"
+
 REASONS = {
     -1: "no input keeps all hard limits",
     -2: "the active-set method went round in circles",
     -3: "the cost has no minimum",
     -4: f"no solution within {MOST_ITERATIONS} iterations",
-    -5: "the cost is not convex",
+    -5: NOT_CONVEX,
     -6: "the constraints taken to be active contradict each other",
 }
 

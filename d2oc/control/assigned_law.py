@@ -17,8 +17,9 @@ import numpy as np
 
 from d2oc.arrays import Counts, Flags, Floats, Ints
 from d2oc.compiled import compiled
-from d2oc.control.controller import Crew, held_goal
+from d2oc.control.controller import Crew, goal_ahead
 from d2oc.control.d2oc import Team, has_room, settle, steer
+from d2oc.control.feed_forward import FeedForward
 from d2oc.control.pilot import Brief
 from d2oc.control.team_knowledge import TeamKnowledge
 from d2oc.transport.nearest_mass import SampleTree, count_alive
@@ -42,12 +43,21 @@ class AssignedLaw:
         Longest way of one step of each. [m]
     refresh_steps : int
         Cells are computed anew this often.
+    ahead : FeedForward, optional
+        How goals move, if that is foreseen.
     """
 
     flies_to_the_end = False
 
     def __init__(
-        self, starts: Floats, n_steps: Ints, alpha: Floats, comm_range: float, reach: Floats, refresh_steps: int
+        self,
+        starts: Floats,
+        n_steps: Ints,
+        alpha: Floats,
+        comm_range: float,
+        reach: Floats,
+        refresh_steps: int,
+        ahead: FeedForward | None = None,
     ) -> None:
         n_agents = len(starts)
         self._numbers: Sequence[int] = range(n_agents)
@@ -58,6 +68,7 @@ class AssignedLaw:
         self._comm_range = comm_range
         self._reach = reach
         self._refresh_steps = refresh_steps
+        self._ahead = ahead
         self._knowledge = TeamKnowledge(n_agents)
         self._renew: Flags = np.ones(n_agents, np.bool_)
         self.mine: list[Flags] = [np.empty(0, np.bool_)] * n_agents
@@ -74,6 +85,8 @@ class AssignedLaw:
             hidden = _hide(crew.tree, crew.belief.weight[r], crew.belief.alive[r], self.mine[r])
             steer(r, k, crew.negligible, crew.team, crew.law, crew.tree, crew.belief, crew.space)
             _reveal(crew.tree, crew.belief.weight[r], crew.belief.alive[r], hidden)
+        if self._ahead is not None:
+            self._ahead.add(k, crew.team)
 
     def account(self, k: int, first: int, crew: Crew) -> int:
         """Stage B in the own cell."""
@@ -91,7 +104,7 @@ class AssignedLaw:
         from d2oc.control.cells_pilot import CellsBrief
 
         shared = (self._starts, self._n_steps, self._alpha, self._comm_range, self._reach, self._refresh_steps)
-        return [CellsBrief(number, *shared) for number in self._numbers]
+        return [CellsBrief(number, *shared, self._ahead) for number in self._numbers]
 
     def hear(self, k: int, sender: Ints, receiver: Ints, before: Floats, crew: Crew) -> None:
         """Note who was heard, and who must be near and is silent."""
@@ -99,8 +112,8 @@ class AssignedLaw:
         self._renew |= self._knowledge.miss(self._surely_in_range(k, crew.team.position))
 
     def preview(self, r: int, k: int, horizon: int, crew: Crew) -> Floats:
-        """The goal, held over the horizon; see `d2oc.control.controller.Controller`."""
-        return held_goal(r, horizon, crew)
+        """The goal, held over the horizon or moving; see `d2oc.control.controller.Controller`."""
+        return goal_ahead(r, k, horizon, crew, self._ahead)
 
     @property
     def memory_bytes(self) -> int:

@@ -12,6 +12,7 @@ from d2oc.arrays import Floats, Longs
 from d2oc.bus.messages import Message, Sighting
 from d2oc.control.assigned_law import AssignedLaw
 from d2oc.control.controller import Crew
+from d2oc.control.feed_forward import FeedForward
 from d2oc.control.giving_way import SetAside
 from d2oc.control.team_knowledge import OwnKnowledge
 
@@ -27,6 +28,7 @@ class CellsBrief:
     comm_range: float
     reach: Floats
     refresh_steps: int
+    ahead: FeedForward | None = None
 
     def pilot(self, aside: SetAside, time_step: float) -> CellsPilot:
         """See `d2oc.control.pilot.Brief`."""
@@ -41,7 +43,7 @@ class CellsPilot(AssignedLaw):
     def __init__(self, brief: CellsBrief) -> None:
         super().__init__(
             brief.starts, brief.n_steps.astype(np.int32), brief.alpha, brief.comm_range, brief.reach,
-            brief.refresh_steps,
+            brief.refresh_steps, brief.ahead,
         )  # fmt: skip
         self._numbers = [brief.number]
         self._knowledge: OwnKnowledge = OwnKnowledge(brief.number, self._n_steps)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from d2oc.arrays import Floats, Ints
+from d2oc.arrays import Floats
 from d2oc.compiled import compiled, inlined
 from d2oc.control.closed_form import Blocks
 
@@ -168,25 +168,32 @@ def add(factor: float, source: Floats, target: Floats, count: int) -> None:
 
 
 @compiled
-def predict(free: Floats, response: Floats, inputs: Floats, states: Floats, columns: Ints) -> None:
-    """Predicted states of a block from its stacked inputs.
+def predict(blocks: Blocks, g: int, k: int, state: Floats, inputs: Floats, states: Floats) -> None:
+    """Predicted states of a block, by its model.
 
     Parameters
     ----------
-    free, response : ndarray, shape (H, n) and (H, n, H m)
-        Of the block.
-    inputs : ndarray, shape (H m,)
-        Inputs of the block.
+    blocks : Blocks
+        The model.
+    g : int
+        Number of the block.
+    k : int
+        Step of the mission at which the horizon begins.
+    state : ndarray, shape (all n,)
+        State now, of the whole vehicle.
+    inputs : ndarray, shape (H, all m)
+        Inputs of the whole vehicle.
     states : ndarray, shape (H, all n)
         Receives the states 1 to H of the block.
-    columns : ndarray of int, shape (n,)
-        Which states of the vehicle the block holds.
     """
-    horizon, n = free.shape
-    m = len(inputs) // horizon
-    for h in range(horizon):
-        for i in range(n):
-            total = free[h, i]
-            for c in range((h + 1) * m):
-                total += response[h, i, c] * inputs[c]
-            states[h, columns[i]] = total
+    of_state, of_input = blocks.states[g], blocks.inputs[g]
+    last = blocks.A.shape[1] - 1
+    for h in range(len(inputs)):
+        a, b = blocks.A[g, min(k + h, last)], blocks.B[g, min(k + h, last)]
+        for i in range(len(of_state)):
+            total = 0.0
+            for j in range(len(of_state)):
+                total += a[i, j] * (states[h - 1, of_state[j]] if h > 0 else state[of_state[j]])
+            for c in range(len(of_input)):
+                total += b[i, c] * inputs[h, of_input[c]]
+            states[h, of_state[i]] = total

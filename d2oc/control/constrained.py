@@ -134,7 +134,9 @@ class ConstrainedStep:
         )
         self._free = Program(problem, limits, horizon, 0, held, penalty)
         self._stop = Program(stopping_problem(problem, model), limits, horizon, 0, held, penalty)
-        self._fenced = Program(problem, limits, horizon, n_half_planes, held, penalty) if n_half_planes else self._free
+        self._fenced = self._free
+        if n_half_planes:
+            self._fenced = Program(problem, limits, horizon, n_half_planes, held, penalty, self._free)
 
     def solve(
         self,

@@ -28,7 +28,7 @@ class Rows(NamedTuple):
     """Inequalities of G blocks with H m inputs each; r rows: on an input, on a state, half-planes, in this order."""
 
     matrix: Floats
-    """Rows on the stacked inputs, shape (G, r, H m)."""
+    """The H m inputs, then the rows, on the variables of the program, shape (G, H m + r, H m)."""
     low: Floats
     """Bounds from below of inputs and rows, shape (G, H m + r)."""
     high: Floats
@@ -41,6 +41,8 @@ class Rows(NamedTuple):
     """Step of the horizon of each row, shape (G, r)."""
     coefficients: Floats
     """What a row multiplies with the state of its step, shape (G, r, n)."""
+    on_input: Floats
+    """What a row multiplies with the input of its step, shape (G, r, m)."""
     plane: Ints
     """Number of the half-plane of a row, shape (G, r); -1: a limit on the state, -2: on the input."""
 
@@ -115,9 +117,9 @@ def _rows_of_block(
     at_plane = [(h, p) for h in steps for p in range(n_half_planes) if reached[h][is_position].all()]
 
     size, n_rows = horizon * len(inputs), len(on_input) + len(on_state) + len(at_plane)
-    matrix, coefficients = np.zeros((n_rows, size)), np.zeros((n_rows, len(states)))
-    for r, (h, i) in enumerate(on_input):
-        matrix[r, h * len(inputs) : (h + 1) * len(inputs)] = limits.input_rows[i][inputs]
+    coefficients, of_input = np.zeros((n_rows, len(states))), np.zeros((n_rows, len(inputs)))
+    for r, (_, i) in enumerate(on_input):
+        of_input[r] = limits.input_rows[i][inputs]
     for r, (_, i) in enumerate(on_state, start=len(on_input)):
         coefficients[r] = limits.state_rows[i][states]
     high = np.concatenate([np.tile(limits.input_each[inputs], horizon), np.ones(n_rows)])
@@ -129,13 +131,14 @@ def _rows_of_block(
     groups = ([(h, i) for h in steps for i in inputs], on_input, on_state, at_plane)
     place = [h * columns.half_planes + start + i for start, group in zip(starts, groups, strict=True) for h, i in group]
     return Rows(
-        matrix=matrix,
+        matrix=np.zeros((size + n_rows, size)),
         low=low,
         high=high,
         sense=np.array([HARD] * n_hard + [SOFT] * (len(high) - n_hard), np.int32),
         place=np.array(place, np.int32),
         step=np.array([h for h, _ in on_input + on_state + at_plane], np.int32),
         coefficients=coefficients,
+        on_input=of_input,
         plane=np.array([-2] * len(on_input) + [-1] * len(on_state) + [p for _, p in at_plane], np.int32),
     )
 
@@ -159,7 +162,7 @@ def fill_rows(rows: Rows, into: Condensed, positions: Floats, normal: Floats, of
     rows : Rows
         Receives the rows.
     into : Condensed
-        The condensed blocks.
+        The condensed blocks; their response and the first rows of the matrix are those of the program's variables.
     positions : ndarray, shape (2, n)
         Output matrix C.
     normal : ndarray, shape (H, P, 2)
@@ -175,17 +178,20 @@ def fill_rows(rows: Rows, into: Condensed, positions: Floats, normal: Floats, of
     for g in range(len(rows.matrix)):
         for r in range(rows.step.shape[1]):
             h, p = rows.step[g, r], rows.plane[g, r]
+            row = rows.matrix[g, size + r]
+            clear(row, (h + 1) * m)
             if p == -2:
+                for c in range(m):
+                    add(rows.on_input[g, r, c], rows.matrix[g, h * m + c], row, (h + 1) * m)
                 continue
             if p >= 0:
                 _take_half_plane(rows, g, r, h, p, size, positions, normal, offset, hard)
             without_input = 0.0
-            clear(rows.matrix[g, r], (h + 1) * m)
             for i in range(into.free.shape[2]):
                 factor = rows.coefficients[g, r, i]
                 if factor != 0.0:
                     without_input += factor * into.free[g, h, i]
-                    add(factor, into.response[g, h, i], rows.matrix[g, r], (h + 1) * m)
+                    add(factor, into.response[g, h, i], row, (h + 1) * m)
             if p == -1:
                 rows.low[g, size + r] = -1.0 - without_input
                 rows.high[g, size + r] = 1.0 - without_input

@@ -221,7 +221,7 @@ class MissionPlanLaw:
         slots = np.flatnonzero(weight > 0)
         states = [state[r, : len(flyer.problem.Q)].copy() for r, flyer in enumerate(self._flyers)]
         steps = [int(n) - k for n in self._n_steps]
-        places, weights = _places(tree, slots), weight[slots]
+        places, weights = self._places(tree, slots, k), weight[slots]
         plans, demand = plan_team(self._flyers, k, states, steps, places, weights, self._effort)
         self._standing = [Standing(p, dues_of(p, demand, slots), x) for p, x in zip(plans, states, strict=True)]
         self._common = np.full((int(self._n_steps.max()) + 1, len(plans), 2), np.nan)
@@ -250,7 +250,7 @@ class MissionPlanLaw:
         if not kept.any():
             self._divide_anew(r, k, state, crew)
             return
-        demand = demand_of(_places(crew.tree, slots[kept]), weight[kept], self._effort.cells)
+        demand = demand_of(self._places(crew.tree, slots[kept], k), weight[kept], self._effort.cells)
         done = k - plan.first
         goals, guess = plan.goals[done:], plan.track.input[done:]
         renewed = fly_and_match(flyer, k, state, goals, guess, demand, demand.weight, self._effort)
@@ -265,8 +265,9 @@ class MissionPlanLaw:
         members = np.flatnonzero(flying)
         sites = self._knowledge.positions(r, self._common[min(k, len(self._common) - 1)])
         sites[number] = position_of(self._flyers[number], state)
+        sites = self._flyers[number].at_start(sites, k)
         slots = np.flatnonzero(crew.belief.weight[r] > 0)
-        demand = demand_of(_places(crew.tree, slots), crew.belief.weight[r, slots], self._effort.cells)
+        demand = demand_of(self._places(crew.tree, slots, k), crew.belief.weight[r, slots], self._effort.cells)
         capacity = self._alpha[members] * (self._n_steps - k)[members].astype(np.float64)
         part = divide(sites[members], capacity, demand)[int(np.searchsorted(members, number))]
         # A team that has become too small serves everything in part, not the nearest in full: W2 is of the whole map.
@@ -274,6 +275,10 @@ class MissionPlanLaw:
         steps = int(self._n_steps[number]) - k
         plan = plan_alone(self._flyers[number], k, state, steps, demand, part, self._effort)
         self._stand(r, plan, demand, part, slots, state)
+
+    def _places(self, tree: SampleTree, slots: Longs, k: int) -> Floats:
+        """Samples as plans want them: where they were at the start if they move, shape (slots, 2). [m]"""
+        return self._flyers[0].at_start(np.column_stack([tree.x[slots], tree.y[slots]]), k)
 
     def _stand(self, r: int, plan: Plan, demand: Demand, part: Floats, slots: Longs, state: Floats) -> None:
         flyer = self._flyers[self._numbers[r]]
@@ -303,10 +308,6 @@ class MissionPlanLaw:
         near &= on_air[numbers][:, None] & on_air[None]
         near[np.arange(rows), numbers] = False
         return np.asarray(near)
-
-
-def _places(tree: SampleTree, slots: Longs) -> Floats:
-    return np.column_stack([tree.x[slots], tree.y[slots]])
 
 
 def dues_of(plan: Plan, demand: Demand, slots: Longs) -> Dues:

@@ -16,6 +16,10 @@ one block of variables with the other held fixed:
 A turn that would raise J is not taken, so J never rises. Because turns never reorder a route, the descent starts from
 several tours (`d2oc.control.routes`) and keeps the best. Because a team rarely finds out of the parts it began with,
 a second way of dividing the demand is tried in outline.
+
+Where the density moves, samples are matched where they were at the start of the mission, with the places of the future
+carried back to there with the density; the goals that come out are carried to their own moments. Where distances are
+kept (a drift, a rotation) this is the same objective; else it is the one by which the mission is measured.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
 from d2oc.control.limited_tracking import Bounds, Track, bounds_of, track_within_limits
 from d2oc.control.routes import SHARE_OF_SPEED, timed_tour
 from d2oc.control.ways import Ways, goals_around
+from d2oc.density.moving import Moves
 from d2oc.transport.exact import exact_transport, squared_distances
 from d2oc.transport.plan import TransportPlan, transport_plan
 from d2oc.transport.wasserstein import gather
@@ -103,6 +108,16 @@ class Flyer:
     """Longest way of one step. [m]"""
     ways: Ways | None = None
     """Ways around zones; None: it flies straight through."""
+    moves: Moves | None = None
+    """How the density moves, as far as that is foreseen; None: not at all."""
+
+    def at_start(self, places: Floats, ticks: Ints | int) -> Floats:
+        """Where what is at places, shape (n, 2), at ticks was at the start of the mission, shape (n, 2). [m]"""
+        return places if self.moves is None else self.moves.between(places, ticks, 0)
+
+    def at_ticks(self, places: Floats, ticks: Ints | int) -> Floats:
+        """Where what was at places, shape (n, 2), at the start of the mission is at ticks, shape (n, 2). [m]"""
+        return places if self.moves is None else self.moves.between(places, 0, ticks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +161,13 @@ class Plan:
         return len(self.goals)
 
 
-def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float, ways: Ways | None = None) -> Flyer:
+def flyer_of(
+    model: LinearModel,
+    problem: TrackingProblem,
+    time_step_s: float,
+    ways: Ways | None = None,
+    moves: Moves | None = None,
+) -> Flyer:
     """An agent with this model and these weights."""
     return Flyer(
         problem=problem,
@@ -157,6 +178,7 @@ def flyer_of(model: LinearModel, problem: TrackingProblem, time_step_s: float, w
         alpha=problem.alpha,
         reach=top_speed_of(model) * time_step_s,
         ways=ways,
+        moves=moves,
     )
 
 
@@ -211,7 +233,7 @@ def plan_team(
     n_steps : sequence of int
         Steps each has left, at least one.
     samples : ndarray, shape (N, 2)
-        Samples, local ENU. [m]
+        Samples, local ENU; where the density moves, at the start of the mission. [m]
     weights : ndarray, shape (N,)
         What remains of each, positive.
     effort : Effort
@@ -242,7 +264,7 @@ def _plan_pass(
 ) -> list[Plan]:
     """Plan for the first division; another one takes its place if it is better in outline and in full."""
     capacity = np.array([flyer.alpha * int(steps) for flyer, steps in zip(flyers, n_steps, strict=True)])
-    sites = np.array([position_of(flyer, state) for flyer, state in zip(flyers, states, strict=True)])
+    sites = np.array([site_of(*each) for each in zip(flyers, begin, states, strict=True)])
     plans = _plan_parts(flyers, begin, states, n_steps, demand, divide(sites, capacity, demand), effort)
     if len(flyers) == 1 or effort.divisions == 1:
         return plans
@@ -348,6 +370,11 @@ def position_of(flyer: Flyer, state: Floats) -> Floats:
     return np.asarray(state[list(flyer.position_states)])
 
 
+def site_of(flyer: Flyer, k: int, state: Floats) -> Floats:
+    """Position in a state of step k, carried back to the start of the mission. [m]"""
+    return np.asarray(flyer.at_start(position_of(flyer, state)[None], int(k))[0])
+
+
 def plan_alone(
     flyer: Flyer, k: int, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort
 ) -> Plan:
@@ -377,7 +404,7 @@ def plan_alone(
     guess = np.zeros((n_steps, flyer.problem.B.shape[2]))
     starts = [
         fly_and_match(flyer, k, state, route, guess, demand, weight, effort)
-        for route in _routes(flyer, state, n_steps, demand, weight, effort)
+        for route in _routes(flyer, k, state, n_steps, demand, weight, effort)
     ]
     plans = [improve(flyer, k, state, plan, demand, weight, effort.first_rounds, effort) for plan in starts]
     plans.sort(key=lambda plan: plan.objective)
@@ -385,23 +412,31 @@ def plan_alone(
     return min(best, key=lambda plan: plan.objective)
 
 
-def _routes(flyer: Flyer, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort) -> list[Floats]:
+def _routes(
+    flyer: Flyer, k: int, state: Floats, n_steps: int, demand: Demand, weight: Floats, effort: Effort
+) -> list[Floats]:
     """Straight to the middle, and tours with more and more waypoints as far as there is time."""
     mine = weight > 0
     samples, weights = demand.point[mine], weight[mine]
-    start = position_of(flyer, state)
+    start = site_of(flyer, k, state)
     if not mine.any():
-        return [np.repeat(start[None], n_steps, axis=0)]
+        return [np.repeat(position_of(flyer, state)[None], n_steps, axis=0)]
     middle = weights @ samples / weights.sum()
     routes = [np.repeat(middle[None], n_steps, axis=0)]
+    ways = flyer.ways if flyer.moves is None else None  # zones stay where they are, and the density does not
     for i in range(effort.routes):
         n_waypoints = min(round(FEWEST_WAYPOINTS * MORE_WAYPOINTS**i), len(samples))
-        route = timed_tour(start, samples, weights, n_waypoints, n_steps, flyer.reach, flyer.ways)
+        route = timed_tour(start, samples, weights, n_waypoints, n_steps, flyer.reach, ways)
         if route is not None:
             routes.append(route)
         if n_waypoints == len(samples):
             break
-    return routes
+    return [flyer.at_ticks(route, _ticks(k, n_steps)) for route in routes]
+
+
+def _ticks(k: int, n_steps: int) -> Ints:
+    """Ticks at which the steps from k on end, shape (n_steps,)."""
+    return np.arange(k + 1, k + 1 + n_steps, dtype=np.int32)
 
 
 def fly_and_match(
@@ -483,7 +518,7 @@ def match(flyer: Flyer, k: int, track: Track, demand: Demand, weight: Floats, ef
     """Match the points of one agent with its part of the demand."""
     run = _run_length(len(track.state), effort.points)
     mine = np.flatnonzero(weight > 0)
-    points, masses, spread = _runs(flyer, track, run)
+    points, masses, spread = _runs(flyer, k, track, run)
     plan = transport_plan(points, masses, demand.point[mine], weight[mine])
     whole = TransportPlan(plan.point, mine[plan.sample], plan.amount, plan.goals, plan.served, plan.cost)
     return _plan(flyer, k, track, whole, run, plan.cost + spread)
@@ -494,7 +529,7 @@ def match_together(
 ) -> list[Plan]:
     """Match the points of all agents with the whole demand at once; the parts follow from it."""
     run = _run_length(sum(len(track.state) for track in tracks), effort.team_points)
-    runs = [_runs(flyer, track, run) for flyer, track in zip(flyers, tracks, strict=True)]
+    runs = [_runs(flyer, int(k), track, run) for flyer, k, track in zip(flyers, begin, tracks, strict=True)]
     first = np.cumsum([0, *(len(points) for points, _, _ in runs)])
     points, masses = (np.concatenate([each[i] for each in runs]) for i in range(2))
     whole = transport_plan(points, masses, demand.point, demand.weight)
@@ -515,9 +550,9 @@ def _run_length(n_steps: int, most: int) -> int:
     return -(-n_steps // most)
 
 
-def _runs(flyer: Flyer, track: Track, run: int) -> tuple[Floats, Floats, float]:
+def _runs(flyer: Flyer, k: int, track: Track, run: int) -> tuple[Floats, Floats, float]:
     """Middles and masses of runs of steps, and what taking each run as one point adds to the cost."""
-    position = track.state[:, list(flyer.position_states)]
+    position = flyer.at_start(track.state[:, list(flyer.position_states)], _ticks(k, len(track.state)))
     starts = np.arange(0, len(position), run)
     count = np.diff(np.append(starts, len(position)))
     middle = np.add.reduceat(position, starts) / count[:, None]
@@ -529,6 +564,7 @@ def _plan(flyer: Flyer, k: int, track: Track, part: TransportPlan, run: int, cos
     n_steps = len(track.state)
     goals = np.repeat(part.goals, run, axis=0)[:n_steps]
     idle = np.isnan(goals[:, 0])
+    goals[~idle] = flyer.at_ticks(goals[~idle], _ticks(k, n_steps)[~idle])
     goals[idle] = track.state[idle][:, list(flyer.position_states)]  # nothing to serve: stay as planned
     return Plan(k, track, goals, part.point, part.sample, part.amount, run, cost + _effort_of(flyer, k, track))
 

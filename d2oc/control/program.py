@@ -8,14 +8,16 @@ import numpy as np
 
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
-from d2oc.control.active_set import ActiveSetSolver, Quadratic
+from d2oc.control.active_set import NOT_CONVEX, ActiveSetSolver, Quadratic
 from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
 from d2oc.control.condensing import Condensed, condense, condensed, predict
 from d2oc.control.constraint_rows import Columns, Rows, constraint_rows, fill_rows, mark_active, read_active
 from d2oc.control.half_planes import HalfPlanes
 from d2oc.control.limit_rows import LimitRows
+from d2oc.control.whitening import White, put_together, unwhiten, white, whiten
 
 NOT_FINITE = "the state or a goal is not a finite number"
+_WHY_NOT = {1: NOT_FINITE, 2: NOT_CONVEX}
 
 
 class Plan(NamedTuple):
@@ -51,6 +53,9 @@ class Program:
         Columns of the active sets.
     penalty : float
         Weight of soft constraints.
+    apart : Program, optional
+        The same without half-planes, always solved just before with the same arguments: its work is used again where
+        its blocks are those that the cost of the whole vehicle falls into.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Program:
         n_half_planes: int,
         columns: Columns,
         penalty: float,
+        apart: Program | None = None,
     ) -> None:
         blocks = whole(problem) if n_half_planes else blocks_of(problem)
         rows = constraint_rows(blocks, limits, problem.C, horizon, n_half_planes, columns)
@@ -74,11 +80,18 @@ class Program:
         self._shape = (horizon, problem.B.shape[2]), (horizon, problem.B.shape[1])
         self._found = np.zeros_like(self._condensed.gradient)
         self._multiplier = np.zeros_like(rows.high)
+        n_inputs = blocks.B.shape[3]
+        uncoupled = blocks_of(problem).inputs if len(blocks.A) == 1 else np.arange(n_inputs, dtype=np.int32)[None]
+        self._white = white(len(blocks.A), uncoupled, horizon, n_inputs)
+        self._apart = apart if apart is not None and len(apart._blocks.A) == len(uncoupled) > len(blocks.A) else None
+        if self._apart is not None:
+            factor = self._apart._white.factor
+            self._white = self._white._replace(factor=factor.reshape(1, len(factor), *factor.shape[2:]))
+        even = np.eye(horizon * n_inputs)
         self._solvers = [
-            ActiveSetSolver(Quadratic(*parts), penalty)
+            ActiveSetSolver(Quadratic(even, *parts), penalty)
             for parts in zip(
-                self._condensed.hessian, self._condensed.gradient, rows.matrix, rows.high, rows.low, rows.sense,
-                strict=True,
+                self._condensed.gradient, rows.matrix, rows.high, rows.low, rows.sense, strict=True
             )
         ]  # fmt: skip
 
@@ -99,12 +112,9 @@ class Program:
         plan : Plan
         """
         (inputs, states), active = self.empty_plan(), np.zeros_like(guess)
-        is_finite = _prepare(
-            self._blocks, self._problem.alpha, self._end_weight, k, state, goals, self._condensed, self._rows,
-            self._problem.C, half_planes.normal, half_planes.offset, half_planes.hard, guess.ravel(),
-        )  # fmt: skip
-        if not is_finite:
-            return Plan(inputs, states, active, 0, 0.0, NOT_FINITE)
+        code = self._prepare(k, state, goals, half_planes, guess)
+        if code:
+            return Plan(inputs, states, active, 0, 0.0, _WHY_NOT[code])
         iterations = 0
         for g, solver in enumerate(self._solvers):
             solution = solver.solve()
@@ -113,11 +123,23 @@ class Program:
                 return Plan(inputs, states, active, iterations, 0.0, solution.reason)
             self._found[g], self._multiplier[g] = solution.inputs, solution.multiplier
         excess = _finish(
-            self._condensed, self._blocks, self._rows.place,
-            self._found, self._multiplier,
+            self._blocks, self._white, k, state, self._rows.place, self._found, self._multiplier,
             self._limits.input_each, self._limits.input_norm, self._limits.state_rows, inputs, states, active.ravel(),
         )  # fmt: skip
         return Plan(inputs, states, active, iterations, excess, "")
+
+    def _prepare(self, k: int, state: Floats, goals: Floats, half_planes: HalfPlanes, guess: Ints) -> int:
+        """Everything the solvers need; 0, or a key of `_WHY_NOT`."""
+        apart, rows, planes = self._apart, self._rows, half_planes
+        if apart is not None:
+            put_together(apart._blocks, apart._condensed, apart._rows.matrix, self._condensed, rows.matrix[0])
+            fill_rows(rows, self._condensed, self._problem.C, planes.normal, planes.offset, planes.hard)
+            mark_active(rows, guess.ravel())
+            return 0
+        return _prepare(
+            self._blocks, self._problem.alpha, self._end_weight, k, state, goals, self._condensed, self._white,
+            rows, self._problem.C, planes.normal, planes.offset, planes.hard, guess.ravel(),
+        )  # fmt: skip
 
     def empty_plan(self) -> tuple[Floats, Floats]:
         """Inputs and states of a plan, all zero."""
@@ -178,14 +200,15 @@ def _prepare(
     state: Floats,
     goals: Floats,
     into: Condensed,
+    program: White,
     rows: Rows,
     positions: Floats,
     normal: Floats,
     offset: Floats,
     hard: Flags,
     guess: Ints,
-) -> bool:
-    """Everything the solvers need; False if the state or a goal is not a finite number."""
+) -> int:
+    """Everything the solvers need; 1 if the state or a goal is not a finite number, 2 if the cost is not convex."""
     x, y, total = 0.0, 0.0, 0.0
     for i in range(len(state)):
         x += positions[0, i] * state[i]
@@ -194,17 +217,21 @@ def _prepare(
     for h in range(len(goals)):
         total += abs(goals[h, 0]) + abs(goals[h, 1])
     if not np.isfinite(total):
-        return False
+        return 1
     condense(blocks, k, state, goals, 1.0 / standing_cost(alpha, end_weight, x, y, goals), into)
+    if not whiten(blocks, k, into, program, rows.matrix):
+        return 2
     fill_rows(rows, into, positions, normal, offset, hard)
     mark_active(rows, guess)
-    return True
+    return 0
 
 
 @compiled
 def _finish(
-    from_blocks: Condensed,
     blocks: Blocks,
+    program: White,
+    k: int,
+    state: Floats,
     place: Ints,
     found: Floats,
     multiplier: Floats,
@@ -217,8 +244,9 @@ def _finish(
 ) -> float:
     """The plan; returns the largest violation of a soft limit, in shares of the limit."""
     for g in range(len(found)):
+        unwhiten(found[g], program, g, found[g])
         _cut(found[g], blocks.inputs[g], each, norm, inputs)
-        predict(from_blocks.free[g], from_blocks.response[g], found[g], states, blocks.states[g])
+        predict(blocks, g, k, state, inputs, states)
         read_active(place[g], multiplier[g], active)
     worst = 0.0
     for h in range(len(states)):

@@ -159,15 +159,8 @@ def _motion(scenario: Scenario) -> Iterator[str]:
         return
     if motion.kind == "field" and (reason := _why_unreadable(motion.file)) is not None:
         yield f'density.motion.file = "{_shortened(motion.file)}" {reason}; {RELATIVE}'
-    if scenario.control.law != "closed-form":
-        yield (
-            f'density.motion goes with control.law = "closed-form" only: "{scenario.control.law}" plans for a density '
-            "that stands still"
-        )
     if scenario.mission.order == "sequential":
         yield 'density.motion goes with mission.order = "parallel" only, not with "sequential"'
-    if scenario.assignment.method != "none":
-        yield f'density.motion goes with assignment.method = "none" only, not with "{scenario.assignment.method}"'
     if scenario.spray is not None:
         yield "density.motion stands beside spray: a spraying mission treats a map that stands still"
     if motion.kind == "drift":

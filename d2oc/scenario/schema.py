@@ -127,7 +127,7 @@ class DensityKeys(Table):
     """Keys of every `[density]`."""
 
     motion: MotionTable | None = None
-    """How the density moves over the mission (law `closed-form`); default: it stands still."""
+    """How the density moves over the mission, parallel order; default: it stands still."""
 
 
 class UniformDensity(DensityKeys):
@@ -378,7 +378,7 @@ class ControlTable(Table):
     terminal_cost: Literal["none", "dare"] = "none"
     """`dare` ends the horizon with the infinite-horizon cost: stable at any horizon."""
     feed_forward: bool = True
-    """Law `closed-form`, density that moves: foresee how the goal moves; false: hold it over the horizon."""
+    """Density that moves: foresee how goals move; false: take every goal to stay where it is when it is chosen."""
     cruise_speed_m_s: Positive | None = None
     """Speed of the baselines; default: the vehicle's `max_speed_m_s`, which is never exceeded. [m/s]"""
     modes: Annotated[int, Field(ge=2, le=200)] = 30

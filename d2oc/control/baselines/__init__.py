@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from d2oc.arrays import Ints
+from d2oc.control.baselines.carried import Carried
 from d2oc.control.baselines.guidance import CoverageTask, Guidance
 from d2oc.control.baselines.hedac import HeatDrivenCoverage
 from d2oc.control.baselines.lawnmower import Lawnmower
@@ -13,6 +14,7 @@ from d2oc.control.baselines.random_walk import RandomWaypoints
 from d2oc.control.baselines.smc import SpectralMultiscaleCoverage
 from d2oc.control.baselines.steering import Steering
 from d2oc.control.law import Gains
+from d2oc.density.moving import Moves
 from d2oc.scenario.schema import ControlTable
 from d2oc.vehicles.linear import LinearModel
 
@@ -31,7 +33,12 @@ BASELINES: dict[str, Builder] = {
 
 
 def baseline_steering(
-    control: ControlTable, task: CoverageTask, models: Sequence[LinearModel], gains: Sequence[Gains], kind: Ints
+    control: ControlTable,
+    task: CoverageTask,
+    models: Sequence[LinearModel],
+    gains: Sequence[Gains],
+    kind: Ints,
+    moves: Moves | None = None,
 ) -> Steering:
     """What replaces stage A for a whole team that flies a baseline.
 
@@ -45,6 +52,10 @@ def baseline_steering(
         Vehicle and closed-form law of each kind of agent.
     kind : ndarray of int32, shape (L,)
         Kind of each agent.
+    moves : Moves, optional
+        How the density moves; default: it stands still.
     """
     guidance = BASELINES[control.law](task, control)
+    if moves is not None:
+        guidance = Carried(guidance, moves, foresees=control.feed_forward)
     return Steering(guidance, task, models, gains, kind)

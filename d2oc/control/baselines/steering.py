@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from d2oc.arrays import Floats, Ints
+from d2oc.control.baselines.carried import Carried
 from d2oc.control.baselines.guidance import CoverageTask, Guidance
 from d2oc.control.baselines.walls import Braking, kept_inside, walls_of
 from d2oc.control.d2oc import Team
@@ -63,7 +64,8 @@ class Steering:
     @property
     def memory_bytes(self) -> int:
         """Arrays that the guidance keeps, without the samples. [byte]"""
-        return sum(value.nbytes for value in vars(self._guidance).values() if isinstance(value, np.ndarray))
+        guidance = self._guidance.inner if isinstance(self._guidance, Carried) else self._guidance
+        return sum(value.nbytes for value in vars(guidance).values() if isinstance(value, np.ndarray))
 
     def _input(self, r: int, k: int, team: Team, velocity: Floats, allowed: Floats) -> Floats:
         model = self._models[self._kind[r]]

@@ -202,9 +202,7 @@ def test_what_cannot_move_says_so():
     from d2oc.errors import ScenarioError
 
     changes = {
-        "control__law": ("mission-plan", 'density.motion goes with control.law = "closed-form" only'),
         "mission__order": ("sequential", 'density.motion goes with mission.order = "parallel" only'),
-        "assignment__method": ("semi-discrete", 'density.motion goes with assignment.method = "none" only'),
         "vehicle__max_speed_m_s": (0.5, "density.motion.velocity_m_s is 0.854"),
     }
     for key, (value, sentence) in changes.items():
