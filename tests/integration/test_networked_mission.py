@@ -128,11 +128,13 @@ def pester(session, mission, processes):
     return said, again
 
 
-def test_a_lossy_simulated_radio_loses_the_same_messages(folder):
+@pytest.mark.parametrize(("loss", "limit", "said_at_once"), [(0.4, 1400, 1), (0.9, 300, 3)])
+def test_a_lossy_simulated_radio_loses_the_same_messages(folder, loss, limit, said_at_once):
     """Through a slow network: what a lost packet looks like from above TCP, a pause, happens all the time."""
     changes = CHANGES | {
         "control.law": "mission-plan",
-        "radio.loss": 0.4,
+        "radio.loss": loss,
+        "radio.message_limit_bytes": limit,
         "radio.jitter_s": 0.5,
         "radio.comm_range_m": 40.0,
     }
@@ -143,6 +145,8 @@ def test_a_lossy_simulated_radio_loses_the_same_messages(folder):
     assert [outcome["missed"] for outcome in said] == [0] * N_AGENTS
     joined = join_parts(parts_in(folder), folder / "joined")
     assert joined.digest() == simulate(load_scenario("six_drones", overrides=changes), runtime="inline").digest()
+    heard = np.column_stack([joined.messages[name] for name in ("tick", "sender", "receiver")])
+    assert np.unique(heard, axis=0, return_counts=True)[1].max() >= said_at_once
 
 
 @contextmanager
