@@ -21,7 +21,7 @@ from d2oc.cli.program import CHECK_FAILED, INTERRUPTED, app
 from d2oc.cli.summary import show_summary
 
 if TYPE_CHECKING:
-    from d2oc.mission import Watch
+    from d2oc.mission import Prepared, Watch
     from d2oc.scenario.schema import Scenario
     from d2oc_hardware.fleet import Fleet
     from d2oc_hardware.preflight import Check
@@ -272,7 +272,7 @@ def _plan(
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
-    from d2oc_hardware.resumed import n_agents_of
+    from d2oc_hardware.resumed import n_agents_of, prepared_for
     from d2oc_hardware.swarm import FlightPlan, with_addresses
 
     if (fleet is None) == (sim is None):
@@ -288,17 +288,18 @@ def _plan(
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
     if sim is not None and sim != n_agents_of(loaded):
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
+    prepared = prepared_for(loaded, resumed)
     the_fleet = (
         load_fleet(fleet)
         if fleet is not None
-        else _simulated_fleet(loaded, speedup, physics, real=arducopter is not None)
+        else _simulated_fleet(loaded, prepared[0], speedup, physics, real=arducopter is not None)
     )
     if sim is not None and bus is BusName.zenoh:
         the_fleet = with_addresses(the_fleet, None if certificates is None else certificates.resolve())
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
         loaded, the_fleet, folder, speedup, sim is not None, physics, arducopter, tuple(map(_fault, faults or ())),
-        upload_fence, overwrite or out is None, resumed,
+        upload_fence, overwrite or out is None, resumed, prepared,
     )  # fmt: skip
 
 
@@ -321,14 +322,11 @@ def _fault(text: str) -> tuple[int, str]:
     return int(number), fault
 
 
-def _simulated_fleet(scenario: Scenario, speedup: float, physics: str, *, real: bool) -> Fleet:
-    from d2oc.mission import prepare, prepare_farm
+def _simulated_fleet(scenario: Scenario, prepared: Prepared, speedup: float, physics: str, *, real: bool) -> Fleet:
     from d2oc_hardware.fleet import simulated_fleet
-    from d2oc_hardware.resumed import no_plan
     from d2oc_hardware.simulated.plant import ARDUCOPTER_LAG, PUMP_OUTPUTS, chosen, lag_of
     from d2oc_hardware.swarm import free_ports
 
-    prepared = prepare(scenario) if scenario.spray is None else prepare_farm(scenario, no_plan(scenario), flown=True)[0]
     setup = prepared.setup
     states = zip(setup.kind, setup.initial_states, strict=True)
     homes = [

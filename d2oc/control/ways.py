@@ -42,6 +42,8 @@ class Ways:
     """
 
     def __init__(self, fence: Fence, clearance: float) -> None:
+        self.origin = fence, clearance
+        """What it was made of; another process makes its own."""
         pieces = [fence.corner[low:high] for low, high in itertools.pairwise(fence.first)]
         grown = [grow(piece, SIGHT * clearance) for piece in pieces]
         self._corner = np.concatenate(grown) if grown else np.zeros((0, 2))

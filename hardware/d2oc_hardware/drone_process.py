@@ -6,10 +6,8 @@ When the orders end because the ground station's program has died, the drone goe
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -42,6 +40,7 @@ from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.network import NetworkNeighbours, addresses_of, network_of
 from d2oc_hardware.pilot import Phase, Pilot, Task
+from d2oc_hardware.plain import from_text
 from d2oc_hardware.preflight import check_drone
 from d2oc_hardware.resumed import keep_laid, prepared_for
 from d2oc_hardware.spray_pilot import SprayPilot
@@ -65,16 +64,6 @@ def agents_of(scenario: Scenario, prepared: Prepared) -> list[AgentSetup]:
     mission, ground = scenario.mission, ground_of_team(prepared.setup)
     limit = scenario.radio.message_limit_bytes
     return agent_setups(prepared.setup, ground, mission.time_step_s, limit, give_way=mission.give_way)
-
-
-def as_text(known: AgentSetup | Plan) -> str:
-    """What is known before take-off, for the order with which the process of a drone begins."""
-    return base64.b64encode(pickle.dumps(known)).decode()
-
-
-def from_text(text: str) -> Any:
-    """What `as_text` gave, None for nothing; only for text from the program that started this process."""
-    return pickle.loads(base64.b64decode(text)) if text else None
 
 
 def limits_of(prepared: Prepared, number: int) -> Callable[[int, NDArray[Any], NDArray[Any]], NDArray[Any]]:

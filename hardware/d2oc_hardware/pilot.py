@@ -202,8 +202,8 @@ class Pilot:
         """Begin the mission at a moment of the flight, or go on with it from the tick that it had reached."""
         self._begin = moment - self._tick * self.task.time_step
         self._paused_at = None
-        if self._tick:  # what was decided before a pause is not old, as the mission's time has stood still
-            self._stepped_at, self._velocity_at_step = moment, STANDSTILL
+        # Nothing is late yet: neither the first command, which may take a while, nor after a pause the one before it.
+        self._stepped_at, self._velocity_at_step = moment, STANDSTILL
 
     def pause(self) -> None:
         """Stand still; the mission's time stops."""

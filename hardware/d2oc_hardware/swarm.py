@@ -31,11 +31,12 @@ from d2oc.scenario.data_files import portable
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
 from d2oc_hardware.clock import Clock
-from d2oc_hardware.drone_process import agents_of, as_text
+from d2oc_hardware.drone_process import agents_of
 from d2oc_hardware.fleet import Fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
+from d2oc_hardware.plain import as_text
 from d2oc_hardware.preflight import Check, reach_of
 from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, laid_in, n_agents_of, prepared_for
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
@@ -78,6 +79,8 @@ class FlightPlan:
     overwrite: bool = False
     resumed: Path | None = None
     """Run folder of an earlier flight, of which only the rest is flown."""
+    prepared: tuple[Prepared, FarmMission | None] | None = None
+    """What `prepared_for` gave, where that was needed before; default: it is made here."""
 
 
 @dataclass
@@ -129,7 +132,7 @@ class Swarm:
         self._clock = Clock(plan.speedup)
         self._prepared: Prepared
         self._farm: FarmMission | None
-        self._prepared, self._farm = prepared_for(plan.scenario, plan.resumed)
+        self._prepared, self._farm = plan.prepared or prepared_for(plan.scenario, plan.resumed)
         if self._farm is not None:
             require_pads(plan.scenario, plan.fleet, self._farm)
         boundary = [(float(x), float(y)) for x, y in self._prepared.field.boundary]

@@ -219,7 +219,7 @@ def test_what_a_killed_machine_leaves_is_sprayed_by_the_others(fly, d2oc, tmp_pa
     assert [drones[n]["causes"] for n in (0, 2)] == [[], []]
     simulated = d2oc("run", SMALL, *changes, "--json", "--out", "sim", cwd=tmp_path)
     unharmed = json.loads(simulated.stdout)
-    # Without anybody to take over it would be 25 % more. What lies on its last metres, the killed one could not tell.
+    # Without anybody to take over up to 31 % are missed. What lies on its last metres, the killed one could not tell.
     assert summary["missed_percent"] < unharmed["missed_percent"] + 9.0
     assert summary["litres"] == pytest.approx(unharmed["litres"], rel=0.1)
 
