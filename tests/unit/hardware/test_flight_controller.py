@@ -436,3 +436,31 @@ def test_a_mode_of_the_pilot_is_seen_and_setpoints_do_nothing_then(fly):
         assert bench.pump == 0.0
 
     fly(flight)
+
+
+@pytest.mark.sitl
+@needs_px4
+def test_a_px4_whose_program_dies_stops_the_pump_leaves_offboard_and_returns():
+    async def whole():
+        bench = await real_px4()
+        controller, clock = bench.controller, bench.clock
+        try:
+            await in_the_air(controller)
+            end = clock.now() + 3.0
+            while clock.now() < end:
+                controller.fly(Velocity(2.0, 1.0, 0.0))
+                controller.spray(1.0, 0.6)
+                await clock.sleep(0.1)
+            assert controller.telemetry.pump == pytest.approx(1.0, abs=0.05)
+            controller._task.cancel()
+            controller._send = lambda message: None  # nothing more is sent, not even that the pump should stop
+            await clock.sleep(2.0)
+            assert controller.telemetry.pump == 0.0
+            await clock.sleep(14.0)
+            assert controller.telemetry.mode == Mode.RETURN
+            assert controller.telemetry.pump == 0.0
+        finally:
+            controller._task = None
+            await bench.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
