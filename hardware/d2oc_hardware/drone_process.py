@@ -188,7 +188,8 @@ class DroneProcess:
         if order["upload_fence"]:
             await controller.upload_fence(fence)
         await self._until_judged(controller)
-        checks = await check_drone(controller, fleet, number, fence, by_rate=farm is not None)
+        duration = 0.0 if farm is not None else scenario.mission.duration_s
+        checks = await check_drone(controller, fleet, number, fence, by_rate=farm is not None, duration=duration)
         if isinstance(radio, NetworkNeighbours):
             checks = [*checks, await radio.gathered()]
         self._say({"kind": "checks", "checks": [list(check) for check in checks]})

@@ -47,6 +47,8 @@ class Health:
     """Satellites used."""
     armable: bool = False
     """It says that it would arm."""
+    compass: bool = False
+    """It has a compass and says that it is well."""
     problems: tuple[str, ...] = ()
     """What it complains about, newest last."""
 
@@ -80,6 +82,10 @@ class Telemetry:
     """Where it returns to."""
     wind: float | None = None
     """Estimated wind. [m/s]"""
+    version: tuple[int, int, int] | None = None
+    """Of its firmware."""
+    clock_offset: float | None = None
+    """Its time since it was switched on minus the flight's, known once it has answered. [s]"""
 
 
 class FencePolygon(NamedTuple):

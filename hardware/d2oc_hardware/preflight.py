@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from d2oc import __version__
 from d2oc_hardware.fleet import Fleet
 from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError
 from d2oc_hardware.frames import Place
@@ -15,6 +16,8 @@ LEAST_SATELLITES = 10
 LEAST_BATTERY = 0.5
 HOME_TOLERANCE_M = 3.0
 CORNER_TOLERANCE_M = 0.05
+OLDEST = {"ArduPilot": (4, 7, 0), "PX4": (1, 17, 0)}
+"""Versions of firmware from which on parameters have the names that are asked for."""
 
 
 class Check(NamedTuple):
@@ -99,7 +102,13 @@ def _of_ardupilot(fleet: Fleet, number: int, reach: float, by_rate: bool) -> lis
 
 
 async def check_drone(
-    controller: FlightController, fleet: Fleet, number: int, fence: Sequence[FencePolygon], *, by_rate: bool = False
+    controller: FlightController,
+    fleet: Fleet,
+    number: int,
+    fence: Sequence[FencePolygon],
+    *,
+    by_rate: bool = False,
+    duration: float = 0.0,
 ) -> list[Check]:
     """All checks of one vehicle that is connected.
 
@@ -115,6 +124,8 @@ async def check_drone(
         What it should hold.
     by_rate : bool
         The mission tells the pump its rate, not on and off.
+    duration : float
+        Time that it must fly with one battery, 0 where the mission changes batteries as it needs. [s]
     """
     t = controller.telemetry
     health, battery = t.health, t.battery
@@ -123,8 +134,12 @@ async def check_drone(
     area = Area(fence[0].corners, [p.corners for p in fence[1:]])
     room = area.distance(home.east, home.north) if area.contains(home.east, home.north) else -1.0
     checks = [
+        Check("program", True, f"d2oc {__version__}"),
+        _firmware_check(controller),
         Check("position", health.position_known, "the autopilot trusts its position"),
         Check("satellites", health.satellites >= LEAST_SATELLITES, f"{health.satellites} used, at least 10 needed"),
+        Check("compass", health.compass, "the autopilot trusts its compass"),
+        Check("clock", t.clock_offset is not None, "it answers when it is asked for its time"),
         _arming_check(controller),
         Check("on the ground", t.landed and not t.armed, "landed and disarmed"),
         Check("home", away <= HOME_TOLERANCE_M, f"{away:.1f} m from home_m of the fleet file, at most 3"),
@@ -135,11 +150,31 @@ async def check_drone(
             "battery", battery is not None and battery >= LEAST_BATTERY, f"{_percent(battery)}, at least 50 % needed"
         ),
     ]
+    if battery is not None and duration:
+        checks.append(_reserve_check(fleet, number, battery, duration, fence))
     reach = reach_of(fleet, number, fence)
     wanted = wanted_parameters(fleet, number, reach, by_rate=by_rate, firmware=controller.firmware)
     checks += await _parameter_checks(controller, wanted)
     checks.append(await _fence_check(controller, fence))
     return checks
+
+
+def _firmware_check(controller: FlightController) -> Check:
+    version, oldest = controller.telemetry.version, OLDEST[controller.firmware]
+    told = "of unknown version" if version is None else ".".join(map(str, version))
+    passed = version is not None and version >= oldest
+    return Check("firmware", passed, f"{controller.firmware} {told}, {oldest[0]}.{oldest[1]} or later needed")
+
+
+def _reserve_check(fleet: Fleet, number: int, battery: float, duration: float, fence: Sequence[FencePolygon]) -> Check:
+    """Whether the battery lasts for the mission, the way home from the far end and what is to be spared."""
+    limits, watch = fleet.limits, fleet.watch()
+    home = reach_of(fleet, number, fence) / watch.home_speed + fleet.drones[number].height_m / limits.max_climb_m_s
+    has = limits.endurance_s * (battery - limits.battery_land - limits.battery_spare)
+    sentence = (
+        f"it can fly for {max(has, 0.0):.0f} s beside what is spared, mission and way home take {duration + home:.0f} s"
+    )
+    return Check("reserve", has >= duration + home, sentence)
 
 
 def _arming_check(controller: FlightController) -> Check:

@@ -57,6 +57,10 @@ PLACE_ONLY = 0b0000_1101_1111_1000
 """Type mask: use the place, ignore the rest."""
 GLOBAL_INT = 5
 """Frame: latitude, longitude and altitude above the sea."""
+PREARM, COMPASS = 0x1000_0000, 0x4
+"""Bits of SYS_STATUS: it would arm, its compass is well."""
+VERSION = 148
+"""Message AUTOPILOT_VERSION."""
 NEEDED_EKF = 0x1 | 0x2 | 0x4 | 0x10
 """Attitude, horizontal and vertical velocity, horizontal position."""
 CONST_POS = 0x80
@@ -108,8 +112,6 @@ class MavlinkController:
         self._kept: Place | None = None
         self._problems: list[str] = []
         self._complaints: list[str] = []
-        self.clock_offset: float | None = None
-        """The vehicle's time since boot minus ours, by TIMESYNC. [s]"""
         link.subscribe(system, self._hear)
 
     @property
@@ -137,6 +139,8 @@ class MavlinkController:
         for number, rate in self._firmware.rates.items():
             with suppress(FlightError):  # what it does not know it cannot send
                 await self._command(511, number, 1e6 / rate)
+        with suppress(FlightError):
+            await self._command(512, VERSION)
         self._send(dialect.MAVLink_timesync_message(0, int(self._clock.now() * 1e9)))
         await self._until(
             lambda: self._now.position is not None and self._now.health.position_known,
@@ -454,8 +458,9 @@ class MavlinkController:
 
     def _on_state(self, kind: str, m: Message, now: float) -> None:
         if kind == "SYS_STATUS":
-            armable = bool(m.onboard_control_sensors_health & 0x10000000)
-            self._now = replace(self._now, health=replace(self._now.health, armable=armable))
+            well = m.onboard_control_sensors_health
+            health = replace(self._now.health, armable=bool(well & PREARM), compass=bool(well & COMPASS))
+            self._now = replace(self._now, health=health)
         elif kind == "BATTERY_STATUS" and m.id == 0 and m.battery_remaining >= 0:
             self._now = replace(self._now, battery=m.battery_remaining / 100.0)
         elif kind == "BATTERY_STATUS" and m.id == TANK_MONITOR and m.battery_remaining >= 0:
@@ -482,7 +487,11 @@ class MavlinkController:
         elif kind == "WIND_COV":
             self._now = replace(self._now, wind=math.hypot(m.wind_x, m.wind_y))
         elif kind == "TIMESYNC" and m.tc1 != 0:
-            self.clock_offset = (m.tc1 - 0.5 * (m.ts1 + self._clock.now() * 1e9)) / 1e9
+            offset = (m.tc1 - 0.5 * (m.ts1 + self._clock.now() * 1e9)) / 1e9
+            self._now = replace(self._now, clock_offset=offset)
+        elif kind == "AUTOPILOT_VERSION":
+            major, minor, patch, _ = m.flight_sw_version.to_bytes(4, "big")
+            self._now = replace(self._now, version=(major, minor, patch))
 
     def _health(self) -> None:
         health: Health = replace(self._now.health, problems=tuple(self._problems))

@@ -43,7 +43,7 @@ class SimulatedController:
             mode=MODES.get(a.mode, Mode.PILOT),
             armed=a.armed,
             landed=a.landed,
-            health=Health(a.position_known, 14, a.not_armable() is None),
+            health=Health(a.position_known, 14, a.not_armable() is None, compass=True),
             battery=a.battery,
             tank=a.tank,
             tank_time=self._clock.now(),
@@ -51,6 +51,8 @@ class SimulatedController:
             pump_time=self._clock.now(),
             home=self._field(a.home),
             wind=a.parameter["SIM_WIND_SPD"],
+            version=(4, 7, 0),
+            clock_offset=0.0,
         )
 
     @property

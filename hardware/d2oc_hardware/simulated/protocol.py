@@ -31,8 +31,8 @@ from d2oc_hardware.simulated.autopilot import Autopilot, CopterMode
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED = 0, 1, 2, 3, 4
 MISSION_ACCEPTED, MISSION_ERROR, MISSION_INVALID = 0, 1, 5
-FIRMWARE = (4 << 24) | (5 << 16) | (7 << 8) | 255
-"""Version that it claims: 4.5.7, an official release."""
+FIRMWARE = (4 << 24) | (7 << 16) | 255
+"""Version that it claims: 4.7.0, an official release; the first in which MAV_GCS_SYSID has that name."""
 CAPABILITIES = 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x2000 | 0x4000 | 0x8000
 MOST_ITEMS = 700
 PLACES = (INSIDE, OUTSIDE, WAYPOINT, LAND, TAKE_OFF)
