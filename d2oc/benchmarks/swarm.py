@@ -31,7 +31,9 @@ MESSAGE_LIMIT_BYTES = 1400
 QUICK_CASES = ((4, 1), (4, 2))
 """Agents, and how many of them share an actor."""
 CASES = ((4, 1), (16, 1), (16, 8), (64, 1), (64, 32), (256, 128), (1000, 500), (128, 1))
-"""The last one takes 14 GB."""
+"""Those whose actors do not fit into memory are left out; the last one takes 14 GB."""
+ACTOR_BYTES = 110 << 20
+"""Of an actor with one agent, beside what it shares."""
 TICKS = 40
 TICKS_OF_LARGE_TEAM = 10
 LARGE_TEAM = 1000
@@ -86,7 +88,8 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
         Time until an empty local Ray was there. [s]
     rows : list of SwarmRow
     """
-    cases = QUICK_CASES if quick else CASES
+    free = free_memory()
+    cases = [case for case in (QUICK_CASES if quick else CASES) if -(-case[0] // case[1]) * ACTOR_BYTES < free]
     began = time.perf_counter()
     connection = connect(n_actors=max(-(-n // k) for n, k in cases))
     start_s = time.perf_counter() - began
@@ -101,7 +104,7 @@ def measure(*, quick: bool = False, on_row: Callable[[SwarmRow], None] | None = 
     return start_s, rows
 
 
-def _rows(cases: tuple[tuple[int, int], ...]) -> Iterator[SwarmRow]:
+def _rows(cases: Sequence[tuple[int, int]]) -> Iterator[SwarmRow]:
     _fly(_on_arrays(team_setup(2)), 2)  # compile
     for n_agents, per_actor in cases:
         setup = team_setup(n_agents)
@@ -201,6 +204,15 @@ def processor_time(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_memory() -> float:
+    """Memory that new processes can have; infinite where the system does not tell. [byte]"""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return np.inf
+    return next((int(line.split()[1]) * 1024.0 for line in lines if line.startswith("MemAvailable:")), np.inf)
 
 
 def own_memory(pid: int) -> int:
