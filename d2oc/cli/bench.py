@@ -234,3 +234,29 @@ def bench_payload(
             f"{row['effort_n2_m2']:.1f} +- {row['effort_sd_n2_m2']:.1f} N^2 m^2, largest spectral radius "
             f"{row['largest_spectral_radius']:.4f}"
         )
+
+
+@bench_app.command("guard")
+def bench_guard(as_json: AsJson = False) -> None:
+    """What the guard adds to a command of a drone, beside packing and signing that; exit code 1 above 50 us."""
+    from d2oc_hardware.guard_cost import measure
+
+    def on_row(row: dict[str, Any]) -> None:
+        if not as_json:
+            print("".join(f"{row[key]:>{width}}" for key, width in columns.items()), flush=True)
+
+    columns = {
+        "teammates": 10,
+        "edges": 7,
+        "flight": 8,
+        "microseconds": 14,
+        "slowest_microseconds": 22,
+        "ratio_to_packing": 18,
+    }
+    if not as_json:
+        print("".join(f"{key:>{width}}" for key, width in columns.items()))
+    rows = measure(on_row=on_row)
+    if as_json:
+        print_json({"rows": rows})
+    if not all(row["within"] for row in rows):
+        raise typer.Exit(CHECK_FAILED)

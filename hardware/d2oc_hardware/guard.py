@@ -20,9 +20,10 @@ from typing import NamedTuple
 
 from d2oc_hardware.failsafe import OUTSIDE, Answer, Row, Situation, Watch, is_number, rows_that_hold
 from d2oc_hardware.frames import STANDSTILL, Velocity
-from d2oc_hardware.keep_out import Area, Obstacle
+from d2oc_hardware.keep_out import Area, Obstacle, Seen
 from d2oc_hardware.promise import GRAVITY, Limits, Motion, Teammate, heights, way_over_ground
-from d2oc_hardware.separation import band_left, is_far, too_near
+from d2oc_hardware.separation import Beside, band_left, is_far, too_near
+from d2oc_hardware.separation import beside as seen_beside
 
 ATTEMPTS = 8
 """A command is made slower at most so often before the drone stands still."""
@@ -152,8 +153,10 @@ class Guard:
         near = [mate for mate in teammates if not is_far(motion, mate, self.limits)]
         beside: list[Teammate] = []
         up = self._climb(motion, wish.up, acting, near, beside, changed)
+        around = self.area.seen_from(motion.place.east, motion.place.north)
+        mates = [seen_beside(motion, mate, self.limits) for mate in beside]
         for _ in range(ATTEMPTS):
-            obstacle = self._obstacle(motion, wish, acting, beside)
+            obstacle = self._obstacle(motion, wish, acting, around, mates)
             if obstacle is None:
                 return wish._replace(up=up), tuple(changed)
             changed.append(obstacle.name)
@@ -216,18 +219,23 @@ class Guard:
         return 0.0
 
     def _obstacle(
-        self, motion: Motion, command: Velocity, acting: Sequence[Velocity], beside: Sequence[Teammate]
+        self,
+        motion: Motion,
+        command: Velocity,
+        acting: Sequence[Velocity],
+        around: Sequence[Seen],
+        mates: Sequence[Beside],
     ) -> Obstacle | None:
         """What is in the way of a command."""
         limits = self.limits
         fastest = max(command.horizontal, *(w.horizontal for w in acting))
         time = limits.period + limits.latency + motion.age + limits.stopping_time(fastest)
         capsule = way_over_ground(motion.place, command, acting, time)
-        obstacle = self.area.obstacle(capsule, limits.margin)
+        obstacle = self.area.obstacle(capsule, limits.margin, around)
         if obstacle is not None:
             return obstacle
-        for mate in beside:
-            obstacle = too_near(motion, capsule, mate, limits)
+        for mate in mates:
+            obstacle = too_near(capsule, mate, limits)
             if obstacle is not None:
                 return obstacle
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from math import hypot
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -46,6 +47,10 @@ class _Edge(NamedTuple):
     length: float
 
 
+Seen = tuple[_Edge, float, float]
+"""An edge, its distance from a place [m], and where along it the nearest place is, 0 to 1."""
+
+
 class Area:
     """The inside of a fence less the zones in it.
 
@@ -70,19 +75,30 @@ class Area:
         """Distance of a place to the nearest edge, from either side. [m]"""
         return min(_point_to_edge(edge, x, y)[0] for edge in self._edges)
 
-    def obstacle(self, capsule: Capsule, margin: float) -> Obstacle | None:
+    def seen_from(self, x: float, y: float) -> list[Seen]:
+        """All edges as they are seen from a place, for the capsules that begin there."""
+        seen = []
+        for edge in self._edges:  # `_point_to_edge`, written out: this is most of what the guard costs
+            _, ax, ay, dx, dy, length = edge
+            px, py = x - ax, y - ay
+            along = (px * dx + py * dy) / (length * length)
+            along = 0.0 if along < 0.0 else 1.0 if along > 1.0 else along
+            seen.append((edge, hypot(px - along * dx, py - along * dy), along))
+        return seen
+
+    def obstacle(self, capsule: Capsule, margin: float, seen: Sequence[Seen] | None = None) -> Obstacle | None:
         """What a capsule that begins inside comes nearer to than a margin; None if nothing.
 
-        From where the vehicle is too near already, it may go anywhere that is not nearer.
+        From where the vehicle is too near already, it may go anywhere that is not nearer. `seen` is what `seen_from`
+        gave for where the capsule begins.
         """
-        reach = math.hypot(capsule.dx, capsule.dy) + capsule.radius + margin
+        reach = math.hypot(capsule.dx, capsule.dy) + capsule.radius
         nearest: Obstacle | None = None
         worst = 0.0
-        for edge in self._edges:
-            distance, along = _point_to_edge(edge, capsule.x, capsule.y)
-            if distance > reach:
-                continue
+        for edge, distance, along in seen if seen is not None else self.seen_from(capsule.x, capsule.y):
             needed = min(margin, distance)
+            if needed + reach - distance <= worst + 1e-9:  # it cannot be the nearest one
+                continue
             lack = needed - (_segment_to_edge(edge, capsule) - capsule.radius)
             if lack > worst + 1e-9:
                 worst = lack

@@ -10,6 +10,7 @@ last heard widens it.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from d2oc_hardware.frames import Velocity
 from d2oc_hardware.keep_out import Capsule, Obstacle, segments_apart
@@ -72,17 +73,37 @@ def band_left(motion: Motion, command: Velocity, mate: Teammate, limits: Limits)
     return None
 
 
-def too_near(motion: Motion, capsule: Capsule, mate: Teammate, limits: Limits) -> Obstacle | None:
-    """Whether what a drone may come to reaches into a teammate's half of the gap, or into its way to a stop."""
+class Beside(NamedTuple):
+    """A teammate that is kept apart from over ground, as it is seen from a place."""
+
+    name: str
+    distance: float
+    """[m]"""
+    normal: tuple[float, float]
+    """Unit vector to it."""
+    grown: float
+    """How much farther it may be than where it was heard. [m]"""
+    way: Capsule
+    """On which it would stop."""
+
+
+def beside(motion: Motion, mate: Teammate, limits: Limits) -> Beside:
+    """How a drone sees a teammate, whatever it does next."""
     there = mate.motion.place
     x, y = there.east - motion.place.east, there.north - motion.place.north
     distance = math.hypot(x, y)
     normal = (x / distance, y / distance) if distance > 1e-9 else (1.0, 0.0)
-    grown = unheard(mate, limits)
-    forward = max(0.0, capsule.dx * normal[0] + capsule.dy * normal[1]) + capsule.radius
     velocity, command = mate.motion.velocity, mate.command
     time = limits.latency + limits.stopping_time(max(velocity.horizontal, command.horizontal))
-    theirs = way_over_ground(there, velocity, (command,), time)
+    return Beside(
+        mate.name, distance, normal, unheard(mate, limits), way_over_ground(there, velocity, (command,), time)
+    )
+
+
+def too_near(capsule: Capsule, mate: Beside, limits: Limits) -> Obstacle | None:
+    """Whether what a drone may come to reaches into a teammate's half of the gap, or into its way to a stop."""
+    _, distance, normal, grown, theirs = mate
+    forward = max(0.0, capsule.dx * normal[0] + capsule.dy * normal[1]) + capsule.radius
     apart = segments_apart(capsule[:4], theirs[:4]) - capsule.radius - theirs.radius
     if forward <= 0.5 * (distance - limits.separation - grown) and apart >= limits.separation + grown:
         return None
