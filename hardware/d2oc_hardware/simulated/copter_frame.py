@@ -113,6 +113,7 @@ def frame_parameters(airframe: Airframe, liquid: float) -> dict[str, float]:
         "ATC_RATE_R_MAX": airframe.max_rate_deg_s,
         "ATC_RATE_P_MAX": airframe.max_rate_deg_s,
         "ANGLE_MAX": 100.0 * airframe.max_tilt_deg,
+        "SCHED_LOOP_RATE": 300.0,  # a fast one asks for more of the physics than a busy machine can give
         "MOT_SPIN_ARM": 0.1,
         "MOT_SPIN_MIN": SPIN_MIN,
         "MOT_SPIN_MAX": TOP_THROTTLE,

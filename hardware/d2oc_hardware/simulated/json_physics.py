@@ -19,7 +19,7 @@ from d2oc_hardware.simulated.motor_body import MotorBody, Moved
 from d2oc_hardware.simulated.plant import PUMP_OUTPUTS
 
 RATE_HZ = 800
-"""Steps in a second; ArduCopter asks for 1.8 times the rate of its own loops, which is 400 Hz."""
+"""Steps in a second; ArduCopter asks for 1.8 times the rate of its own loops at least."""
 PACKET = struct.Struct("<HHI16H")
 MAGIC = 18458
 PUMP_OUTPUT = PUMP_OUTPUTS["arducopter-bullet"]
