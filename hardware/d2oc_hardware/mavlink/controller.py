@@ -159,7 +159,7 @@ class MavlinkController:
 
     async def engage(self) -> None:
         """GUIDED; or OFFBOARD, for which setpoints must be there before, and until the first `fly`."""
-        if self._firmware.climbs_by_setpoint and self._now.mode != Mode.OURS:
+        if self._firmware.climbs_by_setpoint and not (self._now.mode == Mode.OURS and self._now.armed):
             self._kept = self._now.position
             await self._clock.sleep(STREAM_BEFORE)
         await self._mode(Mode.OURS)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tty
 from functools import partial
 from pathlib import Path
@@ -185,6 +186,14 @@ class RealBench(Bench):
         self.process.wait()
 
 
+async def heard(bench):
+    """A bench whose vehicle has begun to speak: that takes as long as the machine is busy."""
+    end = time.monotonic() + 30.0
+    while bench.controller.telemetry.heartbeat_time == -math.inf and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+    return bench
+
+
 async def real_arducopter(key=None):
     folder = Path(tempfile.mkdtemp())
     clock, vehicle = Clock(SPEEDUP), free_ports(1)[0]
@@ -203,7 +212,7 @@ async def real_arducopter(key=None):
         words += ["--param", f"{name}={value}"]
     process = subprocess.Popen([sys.executable, "-m", "d2oc", *words])
     tidy = (link.close, other.close, partial(shutil.rmtree, folder))
-    return RealBench(MavlinkController(link, 7, DATUM, clock), clock, other, process, tidy)
+    return await heard(RealBench(MavlinkController(link, 7, DATUM, clock), clock, other, process, tidy))
 
 
 async def signed_real_arducopter():
@@ -247,7 +256,7 @@ async def real_px4():
         cwd=folder, env={**os.environ, **surroundings}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     tidy = (link.close, other.close, partial(shutil.rmtree, folder, ignore_errors=True))
-    return RealPx4Bench(MavlinkController(link, 7, DATUM, clock), clock, other, process, tidy)
+    return await heard(RealPx4Bench(MavlinkController(link, 7, DATUM, clock), clock, other, process, tidy))
 
 
 needs_px4 = pytest.mark.skipif(
@@ -339,6 +348,9 @@ def test_it_takes_off_flies_a_velocity_returns_and_lands(fly):
             await bench.clock.sleep(0.5)
         assert controller.telemetry.landed
         assert math.dist(controller.telemetry.position, START) < 1.0 + bench.strays
+        await controller.engage()  # after a change of batteries, say
+        await controller.arm()
+        assert controller.telemetry.armed
 
     fly(flight)
 
