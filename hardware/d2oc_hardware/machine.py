@@ -159,6 +159,7 @@ class Machine:
         self._before = team.state.copy()
         self._place(ahead)
         self._runtime.decide(k)
+        self._place(state)  # what it tells the others is where it is
         self._moved = drone.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN)
         return np.asarray(team.input[r, :2].copy())
 

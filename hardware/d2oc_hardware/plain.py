@@ -27,6 +27,7 @@ from d2oc.control.mission_plan import Effort, Flyer
 from d2oc.control.mission_plan import Plan as MissionPlan
 from d2oc.control.published_pilot import PublishedBrief
 from d2oc.control.ways import Ways
+from d2oc.density.moving import Drift, Moves, Rotation, VelocityField
 from d2oc.memory import packed, unpacked
 from d2oc.spray.division import Leg
 from d2oc.spray.passes import Lattice, Passes, Segment
@@ -41,8 +42,9 @@ KNOWN: dict[str, Any] = {
     "agent": AgentSetup, "law": Law, "published": PublishedBrief, "ahead": FeedForward, "cells": CellsBrief,
     "mission": MissionBrief, "standing": Standing, "dues": Dues, "plan": MissionPlan, "track": Track, "effort": Effort,
     "fence": Fence, "flyer": Flyer, "problem": TrackingProblem, "blocks": Blocks, "bounds": Bounds, "motion": Motion,
-    "limits": LimitsBrief, "rules": Rules, "model": LinearModel, "model limits": Limits,
-    "spray plan": SprayPlan, "passes": Passes, "lattice": Lattice, "leg": Leg, "segment": Segment,
+    "moves": Moves, "drift": Drift, "rotation": Rotation, "velocities": VelocityField, "limits": LimitsBrief,
+    "rules": Rules, "model": LinearModel, "model limits": Limits, "spray plan": SprayPlan, "passes": Passes,
+    "lattice": Lattice, "leg": Leg, "segment": Segment,
 }  # fmt: skip
 """Classes by the names that they have in these bytes."""
 MADE: dict[str, Any] = {"braking": braking_of, "ways": Ways}

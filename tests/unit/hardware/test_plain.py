@@ -18,9 +18,11 @@ from d2oc_hardware.drone_process import agents_of
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.plain import VERSION, as_text, from_text
 
+DRIFT = ["density.motion.kind=drift", "density.motion.velocity_m_s=[0.3, 0.1]"]
 LAWS = (
     ["control.law=mission-plan"], ["control.law=closed-form"], ["control.law=closed-form", "control.limits=optimised"],
-    ["control.law=closed-form", "assignment.method=semi-discrete"],
+    ["control.law=closed-form", "assignment.method=semi-discrete"], ["control.law=mission-plan", *DRIFT],
+    ["control.law=closed-form", *DRIFT],
 )  # fmt: skip
 
 
