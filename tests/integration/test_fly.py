@@ -90,7 +90,7 @@ def test_four_simulated_sprayers_spray_a_field_as_it_was_simulated(fly, d2oc, tm
         pytest.skip(f"safe, but the machine was too busy to compare what was sprayed: {said}")
     simulated = json.loads(d2oc("run", *FARM, "--json", "--out", "sim", cwd=tmp_path).stdout)
     assert summary["litres"] == pytest.approx(simulated["litres"], rel=0.1)
-    assert summary["missed_percent"] < simulated["missed_percent"] + 8.0
+    assert summary["missed_percent"] < simulated["missed_percent"] + 12.0
     flown_w2, simulated_w2 = (w2_of_litres(load_record(run)) for run in (out, tmp_path / "sim"))
     assert flown_w2 == pytest.approx(simulated_w2, rel=0.1)
 
