@@ -37,7 +37,7 @@ SpeedupOption = Annotated[
     float, typer.Option(help="Seconds of the flight in one of the wall; simulated only.", min=0.1)
 ]
 ArducopterOption = Annotated[
-    Path | None, typer.Option(metavar="BINARY", help="Run this real ArduCopter, built for the host.", exists=True)
+    Path | None, typer.Option(metavar="BINARY", help="Run this real ArduCopter, built for the host.")
 ]
 
 
@@ -279,6 +279,8 @@ def _plan(
         raise typer.BadParameter("give either --fleet FILE or --sim N")
     if sim is None and arducopter is not None:
         raise typer.BadParameter("--arducopter is for --sim N")
+    if arducopter is not None and not os.access(arducopter, os.X_OK):
+        raise typer.BadParameter(f"--arducopter {arducopter} is no program that can be started")
     if sim is None and (speedup != 1.0 or faults):
         raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
     if sim is None and bus is BusName.zenoh:
