@@ -94,6 +94,7 @@ def _of_ardupilot(fleet: Fleet, number: int, reach: float, by_rate: bool) -> lis
         Wanted("FENCE_ENABLE", 1, 1, "the fence of the autopilot is the last one"),
         Wanted("FENCE_ACTION", 1, 5, "or a breach is only reported"),
         Wanted("FENCE_RADIUS", reach, math.inf, "or its circle ends inside the fence of this mission"),
+        Wanted("WP_YAW_BEHAVIOR", 0, 0, "or a heavy machine that turns its nose into every leg may circle"),
         Wanted("RTL_ALT", height - 50, height + 50, "every drone returns in its own layer"),
         Wanted("BATT_FS_LOW_ACT", 1, 3, "or it flies until it falls"),
         repeats if by_rate else switch,

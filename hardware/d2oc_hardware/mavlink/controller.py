@@ -51,10 +51,13 @@ TANK_MONITOR = 1
 """Number of the battery monitor that tells of the tank."""
 WARNING = 4
 """Severity of a text from which on something is wrong; higher numbers only inform."""
-VELOCITY_ONLY = 0b0000_1101_1100_0111
-"""Type mask: use the velocity, ignore place, acceleration, yaw and yaw rate."""
-PLACE_ONLY = 0b0000_1101_1111_1000
-"""Type mask: use the place, ignore the rest."""
+VELOCITY_ONLY = 0b0000_0101_1100_0111
+"""Type mask: use the velocity and a yaw rate of zero, ignore place, acceleration and yaw.
+
+ArduCopter turns its nose after a velocity that says nothing of the heading, and a heavy one that did circled ever wider.
+"""
+PLACE_ONLY = 0b0000_0101_1111_1000
+"""Type mask: use the place and a yaw rate of zero, ignore the rest."""
 GLOBAL_INT = 5
 """Frame: latitude, longitude and altitude above the sea."""
 PREARM, COMPASS = 0x1000_0000, 0x4

@@ -61,7 +61,6 @@ BENCH: dict[str, float] = {
     "BATT_MONITOR": 4,
     "WPNAV_ACCEL": 500,  # with 250 as delivered it follows no command of 3 m/s^2
     "PSC_JERK_XY": 15,
-    "WP_YAW_BEHAVIOR": 0,  # a heavy one that turns its nose after every command circles its goals, ever wider
     "FS_THR_ENABLE": 1,
     "FLTMODE6": CopterMode.LOITER,
     **{f"RC{n}_{end}": value for n in range(1, 10) for end, value in (("MIN", 1000), ("MAX", 2000), ("TRIM", 1500))},

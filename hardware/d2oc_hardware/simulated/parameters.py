@@ -12,6 +12,7 @@ DEFAULTS: dict[str, float] = {
     "GUID_OPTIONS": 0,
     "RTL_ALT": 1500,  # [cm] at least so high on the way home
     "RTL_LOIT_TIME": 5000,  # [ms] over home before it lands
+    "WP_YAW_BEHAVIOR": 2,  # turns its nose into every leg; this one has none
     "WPNAV_SPEED": 500,  # [cm/s]
     "WPNAV_SPEED_UP": 250,
     "WPNAV_SPEED_DN": 150,
@@ -59,6 +60,7 @@ FOR_SWARMS: dict[str, float] = {
     "SPRAY_ENABLE": 1,
     "SPRAY_PUMP_RATE": 20,
     "SPRAY_SPEED_MIN": 0,
+    "WP_YAW_BEHAVIOR": 0,
     "RTL_LOIT_TIME": 1000,
     "BATT_FS_LOW_ACT": 2,
     "BATT_FS_CRT_ACT": 1,
