@@ -54,7 +54,7 @@ WARNING = 4
 VELOCITY_ONLY = 0b0000_0101_1100_0111
 """Type mask: use the velocity and a yaw rate of zero, ignore place, acceleration and yaw.
 
-ArduCopter turns its nose after a velocity that says nothing of the heading, and a heavy one that did circled ever wider.
+ArduCopter turns its nose after a velocity that says nothing of the heading; a heavy one that did circled ever wider.
 """
 PLACE_ONLY = 0b0000_0101_1111_1000
 """Type mask: use the place and a yaw rate of zero, ignore the rest."""
