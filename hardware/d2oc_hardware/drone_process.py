@@ -218,12 +218,10 @@ class DroneProcess:
             link.close()
 
     async def _until_judged(self, controller: MavlinkController) -> None:
-        """Wait until the vehicle says that it would arm: it judges itself anew once a second, a new fence included."""
+        """Wait until the vehicle would arm, if it says: it judges itself anew once a second, a new fence included."""
         end = self._clock.now() + JUDGED_TIMEOUT
         await self._clock.sleep(0.5)
-        if controller.firmware == "PX4":
-            return  # it says so in no mode that it is in by now
-        while not controller.telemetry.health.armable and self._clock.now() < end:
+        while controller.telemetry.health.armable is False and self._clock.now() < end:
             await self._clock.sleep(0.2)
 
     def _radio(self) -> Neighbours:

@@ -121,6 +121,11 @@ TABLE = (
 def battery_needed(situation: Situation, watch: Watch) -> float:
     """Charge that the way home takes, with what is to be left at its end, 0 to 1."""
     time = situation.home_distance / watch.home_speed + max(0.0, situation.height) / watch.descent_speed
+    return battery_for(time, watch)
+
+
+def battery_for(time: float, watch: Watch) -> float:
+    """Charge that flying for a time [s] takes, with what is to be left at its end, 0 to 1."""
     return watch.battery_land + watch.battery_spare + time / watch.endurance
 
 

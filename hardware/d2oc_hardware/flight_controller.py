@@ -45,8 +45,8 @@ class Health:
     """Its estimate of position and velocity is good enough to fly by."""
     satellites: int = 0
     """Satellites used."""
-    armable: bool = False
-    """It says that it would arm."""
+    armable: bool | None = False
+    """It says that it would arm; None: it says so only once it is engaged."""
     compass: bool = False
     """It has a compass and says that it is well."""
     problems: tuple[str, ...] = ()

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from d2oc import __version__
+from d2oc_hardware.failsafe import battery_for
 from d2oc_hardware.fleet import Fleet
-from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError
+from d2oc_hardware.flight_controller import FencePolygon, FlightController, FlightError, Health
 from d2oc_hardware.frames import Place
 from d2oc_hardware.keep_out import Area
 
@@ -141,7 +142,7 @@ async def check_drone(
         Check("satellites", health.satellites >= LEAST_SATELLITES, f"{health.satellites} used, at least 10 needed"),
         Check("compass", health.compass, "the autopilot trusts its compass"),
         Check("clock", t.clock_offset is not None, "it answers when it is asked for its time"),
-        _arming_check(controller),
+        _arming_check(health),
         Check("on the ground", t.landed and not t.armed, "landed and disarmed"),
         Check("home", away <= HOME_TOLERANCE_M, f"{away:.1f} m from home_m of the fleet file, at most 3"),
         Check(
@@ -151,9 +152,9 @@ async def check_drone(
             "battery", battery is not None and battery >= LEAST_BATTERY, f"{_percent(battery)}, at least 50 % needed"
         ),
     ]
-    if battery is not None and duration:
-        checks.append(_reserve_check(fleet, number, battery, duration, fence))
     reach = reach_of(fleet, number, fence)
+    if battery is not None and duration:
+        checks.append(_reserve_check(fleet, number, battery, duration, reach))
     wanted = wanted_parameters(fleet, number, reach, by_rate=by_rate, firmware=controller.firmware)
     checks += await _parameter_checks(controller, wanted)
     checks.append(await _fence_check(controller, fence))
@@ -167,22 +168,18 @@ def _firmware_check(controller: FlightController) -> Check:
     return Check("firmware", passed, f"{controller.firmware} {told}, {oldest[0]}.{oldest[1]} or later needed")
 
 
-def _reserve_check(fleet: Fleet, number: int, battery: float, duration: float, fence: Sequence[FencePolygon]) -> Check:
+def _reserve_check(fleet: Fleet, number: int, battery: float, duration: float, reach: float) -> Check:
     """Whether the battery lasts for the mission, the way home from the far end and what is to be spared."""
-    limits, watch = fleet.limits, fleet.watch()
-    home = reach_of(fleet, number, fence) / watch.home_speed + fleet.drones[number].height_m / limits.max_climb_m_s
-    has = limits.endurance_s * (battery - limits.battery_land - limits.battery_spare)
-    sentence = (
-        f"it can fly for {max(has, 0.0):.0f} s beside what is spared, mission and way home take {duration + home:.0f} s"
-    )
-    return Check("reserve", has >= duration + home, sentence)
+    watch = fleet.watch()
+    home = reach / watch.home_speed + fleet.drones[number].height_m / fleet.limits.max_climb_m_s
+    has = watch.endurance * max(0.0, battery - battery_for(0.0, watch))
+    sentence = f"it can fly for {has:.0f} s beside what is spared, mission and way home take {duration + home:.0f} s"
+    return Check("reserve", battery >= battery_for(duration + home, watch), sentence)
 
 
-def _arming_check(controller: FlightController) -> Check:
-    """PX4 says it of the mode that it is in: sticks in one of a person, setpoints in ours, never else."""
-    health = controller.telemetry.health
-    if controller.firmware == "PX4" and not health.armable:
-        return Check("arming", True, "known when it is engaged: PX4 would not arm in the mode that it is in")
+def _arming_check(health: Health) -> Check:
+    if health.armable is None:
+        return Check("arming", True, "known when it is engaged: it would not arm in the mode that it is in")
     why = f": {health.problems[-1]}" if health.problems else ""
     return Check("arming", health.armable, f"it says that it would arm{why}")
 

@@ -462,7 +462,8 @@ class MavlinkController:
     def _on_state(self, kind: str, m: Message, now: float) -> None:
         if kind == "SYS_STATUS":
             well = m.onboard_control_sensors_health
-            health = replace(self._now.health, armable=bool(well & PREARM), compass=bool(well & COMPASS))
+            armable = True if well & PREARM else False if self._firmware.judges_any_mode else None
+            health = replace(self._now.health, armable=armable, compass=bool(well & COMPASS))
             self._now = replace(self._now, health=health)
         elif kind == "BATTERY_STATUS" and m.id == 0 and m.battery_remaining >= 0:
             self._now = replace(self._now, battery=m.battery_remaining / 100.0)

@@ -39,6 +39,8 @@ class Firmware(Protocol):
     """It is taken off, and kept where it is before the first setpoint, by setpoints."""
     mission_begins_at_home: bool
     """The first item of a mission is home."""
+    judges_any_mode: bool
+    """It says whether it would arm in whatever mode it is, not only in the one in which it would be flown."""
     pump_off: int
     """Pulse width at which the pump stands still. [us]"""
 
@@ -63,6 +65,7 @@ class ArduCopter:
     rates: Mapping[int, float] = MappingProxyType({**EITHER, 193: 2.0, 168: 1.0})
     climbs_by_setpoint = False
     mission_begins_at_home = True
+    judges_any_mode = True
     pump_off = 1000
     _MODES: Mapping[int, Mode] = MappingProxyType(
         {4: Mode.OURS, 5: Mode.HOLD, 17: Mode.HOLD, 3: Mode.MISSION, 6: Mode.RETURN, 9: Mode.LAND}
@@ -101,6 +104,7 @@ class Px4:
     rates: Mapping[int, float] = MappingProxyType({**EITHER, 230: 2.0, 231: 1.0})
     climbs_by_setpoint = True
     mission_begins_at_home = False
+    judges_any_mode = False  # it wants sticks in a person's mode, setpoints in ours, and never arms in most others
     pump_off = 1500
     _WORDS: Mapping[Mode, tuple[int, int]] = MappingProxyType(
         {Mode.OURS: (6, 0), Mode.HOLD: (4, 3), Mode.MISSION: (4, 4), Mode.RETURN: (4, 5), Mode.LAND: (4, 6)}

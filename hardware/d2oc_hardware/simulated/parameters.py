@@ -69,24 +69,3 @@ FOR_SWARMS: dict[str, float] = {
     "FENCE_ENABLE": 1,
 }
 """What a swarm is flown with, see docs/flying.md; pre-flight compares the first half dozen."""
-
-PX4_FOR_SWARMS: dict[str, float] = {
-    "COM_OF_LOSS_T": 1,  # [s] without a setpoint until it leaves OFFBOARD
-    "COM_OBL_RC_ACT": 5,  # for Hold; as delivered for Position, which is of no use without a pilot
-    "NAV_DLL_ACT": 2,  # returns when the ground station is gone; as delivered: nothing
-    "COM_DL_LOSS_T": 5,  # [s]
-    "COM_FAIL_ACT_T": 0,  # [s] of hovering before a failsafe acts
-    "COM_RC_IN_MODE": 6,  # MANUAL_CONTROL before the transmitter, which counts while none is sent
-    "COM_RC_LOSS_T": 0.5,  # [s] until the pump stops by itself
-    "COM_RCL_EXCEPT": 7,  # no transmitter is needed for missions, automatic modes and OFFBOARD
-    "PWM_MAIN_FUNC5": 407,  # RC AUX 1: the pump, still at 1500 us and below
-    "PWM_MAIN_DIS5": 1000,
-    "PWM_MAIN_MIN5": 1000,
-    "PWM_MAIN_MAX5": 2000,
-    "GF_ACTION": 3,  # returns at the fence
-    "RTL_RETURN_ALT": 10,  # [m] above home
-    "RTL_DESCEND_ALT": 10,
-    "RTL_LAND_DELAY": 0,
-    "COM_LOW_BAT_ACT": 3,  # returns, and lands when it is critical
-}
-"""The same for PX4, whose names these are."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import Mode
+from d2oc_hardware.frames import FieldDatum, Geodetic
 from d2oc_hardware.mavlink.codec import Codec, dialect
+from d2oc_hardware.mavlink.controller import PREARM, MavlinkController
 from d2oc_hardware.mavlink.firmware import ARDUPILOT, FIRMWARES, PUMP_ON, PX4
 
 ARDUCOPTER_MODES = {4: Mode.OURS, 17: Mode.HOLD, 6: Mode.RETURN, 9: Mode.LAND, 0: Mode.PILOT, 5: Mode.HOLD}
@@ -17,7 +20,7 @@ PX4_MODES = {
 
 
 def over_the_air(message):
-    (heard,) = Codec(1, 1).parse(Codec(255, 191).pack(message))
+    (heard,) = Codec(255, 191).parse(Codec(1, 1).pack(message))
     return heard
 
 
@@ -61,3 +64,25 @@ def test_the_pump_of_arducopter_is_an_override_of_channel_9_alone():
     heard = over_the_air(copter.pump(7, PUMP_ON))
     assert heard.chan9_raw == 2000
     assert {getattr(heard, f"chan{n}_raw") for n in range(1, 9)} == {65535}
+
+
+class Line:
+    """A link whose other end is this test."""
+
+    def subscribe(self, system, take):
+        self.take = take
+
+    def send(self, system, message):
+        """Nobody listens."""
+
+
+@pytest.mark.parametrize(("autopilot", "says_no"), [(ARDUPILOT, False), (PX4, None)])
+def test_px4_says_only_once_it_is_engaged_that_it_would_not_arm(autopilot, says_no):
+    line = Line()
+    controller = MavlinkController(line, 1, FieldDatum(Geodetic(47.4, 8.5, 488.0)), Clock())
+    line.take(over_the_air(dialect.MAVLink_heartbeat_message(2, autopilot, 0, 0, 3, 3)))
+    told = []
+    for well in (0, PREARM):
+        line.take(over_the_air(dialect.MAVLink_sys_status_message(well, well, well, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
+        told.append(controller.telemetry.health.armable)
+    assert told == [says_no, True]

@@ -25,7 +25,7 @@ from d2oc_hardware.mavlink.flight_log import packet_length
 from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
-from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS, PX4_FOR_SWARMS
+from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 from d2oc_hardware.simulated.plant import PointMass
 from d2oc_hardware.simulated.process import SimulatedVehicle, VehicleSetup
 from d2oc_hardware.swarm import free_ports
@@ -35,6 +35,26 @@ START = Place(20.0, -10.0, 0.0)
 SETTINGS = {**FOR_SWARMS, "SIM_EKF_DELAY": 1.0}
 SPEEDUP = 10.0
 PX4_SPEEDUP = 4.0
+PX4_FOR_SWARMS: dict[str, float] = {
+    "COM_OF_LOSS_T": 1,  # [s] without a setpoint until it leaves OFFBOARD
+    "COM_OBL_RC_ACT": 5,  # for Hold; as delivered for Position, which is of no use without a pilot
+    "NAV_DLL_ACT": 2,  # returns when the ground station is gone; as delivered: nothing
+    "COM_DL_LOSS_T": 5,  # [s]
+    "COM_FAIL_ACT_T": 0,  # [s] of hovering before a failsafe acts
+    "COM_RC_IN_MODE": 6,  # MANUAL_CONTROL before the transmitter, which counts while none is sent
+    "COM_RC_LOSS_T": 0.5,  # [s] until the pump stops by itself
+    "COM_RCL_EXCEPT": 7,  # no transmitter is needed for missions, automatic modes and OFFBOARD
+    "PWM_MAIN_FUNC5": 407,  # RC AUX 1: the pump, still at 1500 us and below
+    "PWM_MAIN_DIS5": 1000,
+    "PWM_MAIN_MIN5": 1000,
+    "PWM_MAIN_MAX5": 2000,
+    "GF_ACTION": 3,  # returns at the fence
+    "RTL_RETURN_ALT": 10,  # [m] above home
+    "RTL_DESCEND_ALT": 10,
+    "RTL_LAND_DELAY": 0,
+    "COM_LOW_BAT_ACT": 3,  # returns, and lands when it is critical
+}
+"""What a swarm of PX4 is flown with, see docs/flying.md."""
 
 
 class Bench:

@@ -81,6 +81,6 @@ def test_a_parameter_that_is_wrong_or_unknown_is_told_with_its_reason():
 
 
 def test_px4_would_not_arm_before_it_is_engaged_and_a_simulated_one_has_no_widths():
-    sitting = replace(WELL, version=(1, 17, 0), health=replace(WELL.health, armable=False))
+    sitting = replace(WELL, version=(1, 17, 0), health=replace(WELL.health, armable=None))
     assert failed(Answers(sitting, "PX4", PWM_MAIN_MIN5=None, PWM_MAIN_MAX5=None)) == {}
     assert set(failed(Answers(sitting, "PX4", PWM_MAIN_MIN5=1100.0))) == {"PWM_MAIN_MIN5"}
