@@ -221,7 +221,10 @@ class DroneProcess:
         """Wait until the vehicle would arm, if it says: it judges itself anew once a second, a new fence included."""
         end = self._clock.now() + JUDGED_TIMEOUT
         await self._clock.sleep(0.5)
-        while controller.telemetry.health.armable is False and self._clock.now() < end:
+        while self._clock.now() < end:
+            t = controller.telemetry
+            if t.health.armable is not False and t.battery is not None:  # the battery is told once a second only
+                return
             await self._clock.sleep(0.2)
 
     def _radio(self) -> Neighbours:
