@@ -40,6 +40,8 @@ SNAPSHOT_TICKS = 50
 """The memory of all agents is kept this often."""
 PATIENCE_S = 120.0
 """An actor that has not answered for so long is held for dead. [s]"""
+START_PATIENCE_S = 600.0
+"""The first answer may take longer: on a busy machine processes start, and load what was compiled, for minutes. [s]"""
 CONNECT_S = 10.0
 """A cluster that cannot be connected to in so long is not there. [s]"""
 LOCAL_STARTS = 3
@@ -97,6 +99,7 @@ class RayHost:
         compile_agents(setups, ground)  # while the actors start, which find it in the cache on disk
         self._memories: list[list[bytes] | None] = [None] * len(self._shards)
         self._given: list[tuple[int, Floats, Flags, Inboxes]] = []
+        self._patience = START_PATIENCE_S
         self.n_replaced = 0
         """Actors lost and replaced so far."""
 
@@ -142,9 +145,11 @@ class RayHost:
     def _answers(self, calls: list[Any]) -> list[Any]:
         """Results of calls, one an actor; by a replacement where the actor is lost."""
         try:
-            return list(self._ray.get(calls, timeout=PATIENCE_S))
+            answers = list(self._ray.get(calls, timeout=self._patience))
         except self._lost:
-            return [self._answer(i, call) for i, call in enumerate(calls)]
+            answers = [self._answer(i, call) for i, call in enumerate(calls)]
+        self._patience = PATIENCE_S
+        return answers
 
     def _answer(self, i: int, call: Any) -> Any:
         try:
@@ -172,7 +177,7 @@ class RayHost:
         if (memories := self._memories[i]) is not None:
             actor.restore.remote(memories)
         calls = [self._call(i, *given) for given in self._given]
-        answers = self._ray.get(calls or [actor.pid.remote()], timeout=PATIENCE_S)
+        answers = self._ray.get(calls or [actor.pid.remote()], timeout=START_PATIENCE_S)
         return answers[-1]
 
     def _keep(self) -> None:

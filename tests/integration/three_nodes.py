@@ -6,8 +6,11 @@ nodes that actors stood on at first, and the number of actors replaced.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
+from pathlib import Path
 
 from d2oc import load_scenario, simulate
 from d2oc.runtime import ray_actors
@@ -23,6 +26,25 @@ SCENARIO = {
     "radio.loss": 0.3,
 }
 LOST_AT_TICK = 25
+
+
+def take_away(cluster, node) -> None:
+    """Remove a node as if its power had failed: its actors would otherwise go on for a second, or until the landing."""
+    keeper = node.all_processes["raylet"][0].process.pid
+    actors = [pid for pid, parent in parents().items() if parent == keeper]
+    cluster.remove_node(node, allow_graceful=False)
+    for pid in actors:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def parents() -> dict[int, int]:
+    """Parent of every process of this machine."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return found
 
 
 def main() -> None:
@@ -62,7 +84,7 @@ def main() -> None:
                 hosts.append(self)
                 nodes.update(ray.get([actor.node.remote() for actor in self._actors]))
                 used = [other for other in others if str(other.all_processes["raylet"][0].process.pid) in nodes]
-                cluster.remove_node(used[0], allow_graceful=False)
+                take_away(cluster, used[0])
             return super().step(tick, state, fix, inboxes)
 
     ray_actors.RayHost, ray_actors.SNAPSHOT_TICKS = ThinnedHost, 10
