@@ -19,9 +19,9 @@ import pytest
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
+from d2oc_hardware.logs.telemetry import packet_length
 from d2oc_hardware.mavlink.codec import dialect
 from d2oc_hardware.mavlink.controller import MavlinkController
-from d2oc_hardware.mavlink.flight_log import packet_length
 from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
