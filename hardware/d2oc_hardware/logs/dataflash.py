@@ -94,7 +94,7 @@ def read_dataflash(path: Path, data: bytes) -> VehicleLog:
         places=places,
         told=_told(tables),
         modes=changes(_time(tables.get("MODE", {})), _column(tables, "MODE", "ModeNum")),
-        armed=_armed(tables),
+        armed=_armed(tables, float(time[0])),
         outputs=_outputs(tables),
         battery=_battery(tables),
         parameters=parameters,
@@ -226,12 +226,14 @@ def _told(tables: Mapping[str, Table]) -> Floats:
     return np.column_stack([_time(table)[velocity], east, north, up])
 
 
-def _armed(tables: Mapping[str, Table]) -> list[tuple[float, bool]]:
-    arm = tables.get("ARM", {})
-    if arm:
-        return changes(_time(arm), [bool(state) for state in arm["ArmState"]])
-    events = [(t, e) for t, e in zip(_time(tables.get("EV", {})), _column(tables, "EV", "Id"), strict=True)]
-    return [(float(t), e == ARMED_EVENT) for t, e in events if e in (ARMED_EVENT, DISARMED_EVENT)]
+def _armed(tables: Mapping[str, Table], begin: float) -> list[tuple[float, bool]]:
+    """Every change; a log that is begun by arming tells of that by its end only."""
+    if "ARM" in tables:
+        told = changes(_time(tables["ARM"]), [bool(state) for state in tables["ARM"]["ArmState"]])
+    else:
+        events = zip(_time(tables.get("EV", {})), _column(tables, "EV", "Id"), strict=True)
+        told = [(float(t), e == ARMED_EVENT) for t, e in events if e in (ARMED_EVENT, DISARMED_EVENT)]
+    return [(begin, True), *told] if told and not told[0][1] and begin < told[0][0] else told
 
 
 def _outputs(tables: Mapping[str, Table]) -> Floats:

@@ -9,6 +9,7 @@ import json
 import math
 import random
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,19 +210,40 @@ def test_a_signed_telemetry_log_is_read_without_its_key(tmp_path):
     assert vehicle.packets == 303
 
 
-def test_pymavlink_reads_the_same_numbers_in_the_dataflash_log(tmp_path, request):
+REAL = Path(__file__).with_name("arducopter_flight.bin")
+"""Of a real ArduCopter V4.7.0-dev that flew tests/small_patch.toml in the bullet world, a part of its messages."""
+
+
+def test_a_log_of_the_real_firmware_is_read():
+    """It begins when the vehicle is armed, so only the end of that stands in it."""
+    (vehicle,) = read_logs([REAL])
+    summary = vehicle.summary()
+    assert summary["firmware"] == "ArduPilot"
+    assert summary["system"] == 2
+    assert summary["armed_s"] == pytest.approx(76.0, abs=0.1)
+    assert summary["way_m"] == pytest.approx(142.8, abs=0.5)  # in its telemetry log, too
+    assert summary["pump_s"] == pytest.approx(14.7, abs=0.3)  # by its own SERVO9_FUNCTION
+    assert summary["modes"] == [[0.0, "GUIDED"], [61.46, "LAND"]]
+    assert vehicle.utc == pytest.approx(1795977084, abs=5)
+    speed = np.hypot(vehicle.told[:, 1], vehicle.told[:, 2])
+    assert 5.0 < speed.max() < 6.5
+
+
+@pytest.mark.parametrize("is_real", [False, True])
+def test_pymavlink_reads_the_same_numbers_in_a_dataflash_log(tmp_path, request, is_real):
     """An independent reader; it knows nothing of FMTU."""
     from pymavlink.DFReader import DFReader_binary
 
-    path = dataflash(tmp_path / "a.bin")
+    path = REAL if is_real else dataflash(tmp_path / "a.bin")
     other = DFReader_binary(str(path))
     (vehicle,) = read_logs([path])
     seen = []
     for close in (other.data_map.close, other.filehandle.close):
         request.addfinalizer(close)
     while (message := other.recv_match(type=["POS"])) is not None:
-        seen.append((message.TimeUS / 1e6 - 50.0, message.Lat, message.Lng, message.Alt))
-    assert vehicle.places[:, :4] == pytest.approx(np.array(seen), rel=1e-12, abs=1e-9)
+        seen.append((message.TimeUS / 1e6, message.Lat, message.Lng, message.Alt))
+    seen = np.array(seen) - [seen[0][0] - vehicle.first, 0.0, 0.0, 0.0]
+    assert vehicle.places[:, :4] == pytest.approx(seen, rel=1e-12, abs=1e-7)
 
 
 def test_times_are_the_vehicles_own_where_it_tells_them(tmp_path):

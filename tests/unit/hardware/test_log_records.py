@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from d2oc_viz.report import write_report
 
 RATES = {GLOBAL_POSITION: 0.1, SERVO: 0.1, HEARTBEAT: 0.5}
 """As this program asks for them. [s]"""
+SMALL = str(Path(__file__).parents[2] / "small_patch.toml")
+REAL = Path(__file__).with_name("arducopter_flight.bin")
+"""See `test_flight_log.py`."""
 WALL = 1_700_000_000
 COVER = ("team.n_agents=2", "mission.duration_s=20", "control.law=closed-form", "sampling.n_samples=300")
 
@@ -189,6 +193,24 @@ def test_the_command_makes_a_run_folder_on_which_everything_works(sprayed, tmp_p
         sprayed.replayed(tmp_path / "flown")
 
 
+def test_a_log_of_the_real_firmware_becomes_a_record():
+    """One of two machines; the flight's own program counted 0.76 L, in the slower seconds of a busy machine."""
+    fleet = simulated_fleet([(30.0, -6.0)], [14550], 6.0, 1.0)
+    fleet = fleet.model_copy(
+        update={"drones": (fleet.drones[0].model_copy(update={"system_id": 2}),), "pump_output": 9}
+    )
+    record = record_of_logs([REAL], SMALL, None, fleet=fleet)
+    summary = record.summary()
+    assert summary["litres"] == pytest.approx(0.72, abs=0.02)
+    assert summary["sorties"] == 1
+    assert summary["overdosed_m2"] == 0.0
+    assert summary["path_length_m"] == pytest.approx(142.5, abs=0.5)
+    sprays = record.trajectory["spray_l_min"] > 0
+    assert set(record.trajectory["phase"][sprays]) == {3.0}
+    assert record.trajectory["y_m"][sprays].min() > 0.0
+    assert record.trajectory["height_m"][sprays] == pytest.approx(6.0, abs=0.5)
+
+
 def placed(flight, at=(8.545594, 47.397742)):
     return [f"field.origin_lon_lat_deg=[{at[0]},{at[1]}]"]
 
@@ -215,7 +237,7 @@ def test_where_no_pump_is_who_flies_over_the_field_treats(covered, tmp_path):
     assert active.sum() > 200  # on the ways there and back, too
     assert (record.by_tick("height_m")[:, :, 0][active] > 2.0).all()
     with pytest.raises(FlightError, match="no pump runs in these logs"):
-        record_of_logs(pumpless, "tests/small_patch.toml", None, fleet=covered.fleet)
+        record_of_logs(pumpless, SMALL, None, fleet=covered.fleet)
 
 
 def without(path, kind=None, *, between=None):
