@@ -406,7 +406,7 @@ class Pilot:
             self.phase = Phase.MISSION
         while self._begin is not None and self._clock.now() >= self._begin + self._tick * self.task.time_step:
             now, t = self._clock.now(), self._controller.telemetry
-            acts = self.phase == Phase.MISSION
+            acts = self.phase == Phase.MISSION and t.mode == Mode.OURS  # where a pilot flies it, nothing is treated
             command = None if self._outcome is None else self._outcome.command
             goal = None if self._outcome is None else self._outcome.report.goal
             acted = self._outcome is not None and self._outcome.report.active and acts

@@ -77,4 +77,5 @@ def test_a_process_that_stood_still_leaves_its_drone_to_the_autopilot(flight):
     assert summary["landed"] is True
     assert summary["fence_breaches"] == 0
     record = load_record(run)
-    assert record.trajectory["active"].sum() * record.header.time_step_s < 45.0  # and not to the mission's end
+    treated = record.trajectory["active"].sum() * record.header.time_step_s
+    assert 0.0 < treated < 45.0  # of 60: nothing counts that the autopilot flew
