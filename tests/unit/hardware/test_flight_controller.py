@@ -6,6 +6,8 @@ import asyncio
 import math
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from d2oc_hardware.betaflight.controller import BetaflightController
+from d2oc_hardware.betaflight.link import open_msp
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
@@ -66,6 +70,9 @@ class Bench:
     """How far it may be behind after some seconds, and from where it keeps its place. [m]"""
     a_parameter = "GUID_TIMEOUT"
     """One that is 1."""
+    keeps_fence = True
+    patience = 60
+    """In which a flight must be over. [s]"""
 
     def __init__(self, controller, autopilot, clock, tidy=()):
         self.controller, self.autopilot, self.clock, self.tidy = controller, autopilot, clock, tidy
@@ -279,6 +286,48 @@ async def real_px4():
     return await heard(RealPx4Bench(MavlinkController(link, 7, DATUM, clock), clock, other, process, tidy))
 
 
+class RealBetaflightBench(RealBench):
+    """A real Betaflight on a body of the bullet world, in real time; a person's hand comes as signals to its process."""
+
+    a_parameter = "pid_process_denom"
+    keeps_fence = False
+    patience = 120
+
+    def a_person_takes_over(self):
+        self.process.send_signal(signal.SIGUSR1)
+
+    def spoil_the_battery(self):
+        self.process.send_signal(signal.SIGUSR2)  # no: connects a configurator, for Betaflight arms with any battery
+
+    async def close(self):
+        await self.controller.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+async def real_betaflight():
+    with socket.socket() as any_socket:
+        any_socket.bind(("127.0.0.1", 0))
+        port = any_socket.getsockname()[1]
+    at = ",".join(map(repr, DATUM.geodetic(START)))
+    driver = Path(__file__).with_name("betaflight_driver.py")
+    process = subprocess.Popen([sys.executable, driver, os.environ["BETAFLIGHT_BIN"], str(port), at])
+    clock, end = Clock(), time.monotonic() + 60.0
+    while True:
+        try:
+            link = await open_msp(f"msp:tcp:127.0.0.1:{port}", clock)
+            break
+        except FlightError:
+            assert process.poll() is None
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+    return RealBetaflightBench(BetaflightController(link, DATUM, clock), clock, None, process, ())
+
+
+needs_betaflight = pytest.mark.skipif(
+    "BETAFLIGHT_BIN" not in os.environ,
+    reason="BETAFLIGHT_BIN names no Betaflight built for this machine, see docs/flying.md",
+)
 needs_px4 = pytest.mark.skipif(
     "PX4_DIR" not in os.environ, reason="PX4_DIR names no folder of a PX4 built for this machine, see docs/flying.md"
 )
@@ -294,6 +343,7 @@ BENCHES = [
     over_serial,
     pytest.param(real_arducopter, marks=[pytest.mark.sitl, needs_arducopter]),
     pytest.param(signed_real_arducopter, marks=[pytest.mark.sitl, needs_arducopter]),
+    pytest.param(real_betaflight, marks=[pytest.mark.sitl, needs_betaflight]),
     pytest.param(real_px4, marks=[pytest.mark.sitl, needs_px4]),
 ]
 
@@ -325,7 +375,7 @@ def fly(request):
         async def whole():
             bench = await request.param()
             try:
-                await asyncio.wait_for(flight(bench.controller, bench), 60)
+                await asyncio.wait_for(flight(bench.controller, bench), bench.patience)
             finally:
                 await bench.close()
 
@@ -435,6 +485,11 @@ def test_a_fence_and_a_mission_come_back_as_they_were_sent(fly):
 
     async def flight(controller, bench):
         await controller.connect()
+        if not bench.keeps_fence:
+            for refused in (controller.upload_fence(fence), controller.read_fence(), controller.upload_mission(places)):
+                with pytest.raises(FlightError, match="keeps no geofence|flies no missions"):
+                    await refused
+            return
         await controller.upload_fence(fence)
         back = await controller.read_fence()
         assert [p.inside_allowed for p in back] == [True, False]
