@@ -27,6 +27,8 @@ NEARLY = 0.7
 """The integral grows only where the velocity is so near to the wanted one, or every change would leave its mark. [m/s]"""
 MOST_INTEGRAL = 2.0
 """Steady acceleration that the integral makes up for, against wind. [m/s^2]"""
+MOST_DRIFT = 1.0
+"""A velocity that came is taken as it is where the one that was carried on is farther away. [m/s]"""
 MOST_TILT_DEG = 25.0
 PLACE_GAIN = 0.9
 """[1/s]"""
@@ -110,7 +112,9 @@ class Motion:
     def correct(self, velocity: Velocity) -> None:
         """A velocity over ground has come."""
         east, north, _ = self._before(VELOCITY_LATE_S)
-        self._shift(FIX_SHARE * (velocity.east - east), FIX_SHARE * (velocity.north - north), 0.0)
+        away = velocity.east - east, velocity.north - north
+        share = FIX_SHARE if math.hypot(*away) < MOST_DRIFT else 1.0
+        self._shift(share * away[0], share * away[1], 0.0)
 
     def _before(self, late: float) -> tuple[float, float, float]:
         """Velocity and height as they were reckoned a while ago. [s]"""

@@ -36,6 +36,8 @@ SLOW_PERIOD = 1.0
 """Between two questions for the battery. [s]"""
 FOREIGN_S = 0.3
 """So long must somebody else's sticks be seen."""
+FIX_LATE_S, MOST_CARRIED_S = 0.05, 0.25
+"""So old a new position is, and for so long at most it is carried on by the velocity."""
 SETPOINT_S = 1.0
 """Without a new velocity for so long, it stands still."""
 FRESH_S = 0.5
@@ -43,12 +45,14 @@ FRESH_S = 0.5
 ANSWER_TIMEOUT = 60.0
 ARM_TIMEOUT = 10.0
 """What passes by itself is waited for so long: calibration, the time after switching on. [s]"""
-PASSING = ("BOOT_GRACE_TIME", "CALIBRATING", "RX_FAILSAFE", "NOT_DISARMED", "ARM_SWITCH", "CLI")
+PASSING = ("BOOT_GRACE_TIME", "CALIBRATING", "RX_FAILSAFE", "NOT_DISARMED", "ARM_SWITCH")
 ARM_TRIES = 3
-SPOOL_FROM, SPOOL_UP = 0.2, 0.15
+SPOOL_FROM, SPOOL_UP = 0.3, 0.15
 """From which the throttle grows until it lifts off, and how fast. [1/s]"""
 LIFT_LATE_S = 0.45
 """So long after it the lift-off is known."""
+LIFT_CLIMB = 0.5
+"""Climb that it has then. [m/s]"""
 LIFTED = 0.08
 """It has lifted off. [m]"""
 CLIMB, DESCEND, TOUCH_DOWN = 1.2, 0.9, 0.4
@@ -80,6 +84,7 @@ class BetaflightController:
         self._variant = ""
         self._status = msp.Status(0, 0)
         self._fix: msp.RawGps | None = None
+        self._fixed_at = -math.inf
         self._ground = 0.0
         self._mode = Mode.PILOT
         self._arm = False
@@ -109,6 +114,11 @@ class BetaflightController:
     def firmware(self) -> str:
         """It is no other."""
         return "Betaflight"
+
+    @property
+    def keeps_fence(self) -> bool:
+        """It knows none."""
+        return False
 
     async def connect(self) -> None:
         """Ask who it is, then for where it is."""
@@ -285,10 +295,11 @@ class BetaflightController:
         course = math.radians(gps.course)
         velocity = Velocity(gps.speed * math.sin(course), gps.speed * math.cos(course), motion.climb)
         if gps != self._fix:
-            self._fix = gps
+            self._fix, self._fixed_at = gps, now - FIX_LATE_S
             motion.correct(velocity)
         here = self._datum.local(Geodetic(gps.latitude, gps.longitude, self._datum.origin.altitude))
-        place = Place(here.east, here.north, self._measured_up)
+        age = min(MOST_CARRIED_S, now - self._fixed_at)
+        place = Place(here.east + age * velocity.east, here.north + age * velocity.north, self._measured_up)
         landed = not armed or (self._now.landed and self._measured_up < self._ground + LIFTED)
         self._note_who(channels, armed, now)
         obstacles = tuple(name for name in status.obstacles() if name != "ARM_SWITCH")
@@ -296,7 +307,7 @@ class BetaflightController:
         self._now = replace(
             self._now,
             position=place if has_fix else self._now.position,
-            velocity=Velocity(motion.east, motion.north, motion.climb),
+            velocity=velocity if armed else STANDSTILL,
             position_time=now if has_fix else self._now.position_time,
             mode=self._told_mode(),
             armed=armed,
@@ -385,6 +396,7 @@ class BetaflightController:
         motion.carry_on(dt, self._cascade.lift, self._measured_up)
         if self._spool is not None:  # it has just lifted off
             self._cascade.begin(self._spool - SPOOL_UP * LIFT_LATE_S, self._measured_up)
+            motion.climb = LIFT_CLIMB
             self._spool = None
         if now - t.position_time > FRESH_S:
             return Sticks(0.0, 0.0, self._cascade.fly(dt, STANDSTILL, motion).throttle)

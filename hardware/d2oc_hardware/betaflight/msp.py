@@ -13,7 +13,6 @@ from operator import xor
 from typing import NamedTuple
 
 API_VERSION, FC_VARIANT, FC_VERSION = 1, 2, 3
-SET_ARMING_DISABLED = 99
 SERVO = 103
 RC = 105
 RAW_GPS = 106

@@ -31,14 +31,19 @@ from d2oc_hardware.simulated.process import LOOPBACK, VehicleSetup
 LINE_PORT, CREW_PORT = 5761, 5762
 """TCP ports of the first two serial lines."""
 START_S = 20.0
+BOOT_S, BOOTS = 8.0, 3
 REPORT_S = 0.2
 CELLS, CAPACITY = 3, 2200
 """Of the battery that is answered for; [mAh]."""
 EMPTY_V, FULL_V = 3.3, 4.2
 """Of a cell. [V]"""
+COMMAND_LINE = b"#"
+AT_ONCE = 8
+"""Lines; its buffer holds 1400 bytes."""
 PROMPT = b"\r\n# "
 ANSWER = b"$M>"
 FLEW_M = 0.3
+PRIORITY = -10
 
 
 class RealBetaflight:
@@ -74,6 +79,8 @@ class RealBetaflight:
 
     async def run(self) -> None:
         """Fly until cancelled; raises when the firmware ends by itself."""
+        with suppress(OSError):  # what is late here is late for the whole flight
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         plant = self._plant = BetaflightPlant(self._airframe, self._setup.datum)
         server = await asyncio.start_server(self._serve, LOOPBACK, self._setup.port)
         if not enter_private_network():
@@ -82,8 +89,13 @@ class RealBetaflight:
             await self._configure(Path(folder))
             process = self._start(Path(folder))
             try:
-                _, self._crew = await self._connected(CREW_PORT, process, Path(folder))
                 plant.start()
+                for _ in range(BOOTS):
+                    if await self._boots(process, Path(folder)):
+                        break
+                    process.kill()
+                    process.wait()
+                    process = self._start(Path(folder))
                 self._flies.set()
                 await self._attend(process, Path(folder))
             finally:
@@ -109,6 +121,20 @@ class RealBetaflight:
             await asyncio.sleep(0.05)
         raise self._failure(folder)
 
+    async def _boots(self, process: subprocess.Popen[bytes], folder: Path) -> bool:
+        """Whether it comes to look at its receiver: on a busy machine it was seen never to, and to be the same for ever."""
+        reader, self._crew = await self._connected(CREW_PORT, process, folder)
+        parser, end = msp.Parser(), time.monotonic() + BOOT_S
+        while time.monotonic() < end:
+            self._crew.write(msp.frame(msp.STATUS_EX))
+            with suppress(TimeoutError):
+                for frame in parser.take(await asyncio.wait_for(reader.read(4096), REPORT_S)):
+                    if "BOOT_GRACE_TIME" not in msp.status(frame.payload).obstacles():
+                        return True
+            await asyncio.sleep(0.1)
+        self._crew.close()
+        return False
+
     def _failure(self, folder: Path) -> FlightError:
         last = (folder / "console.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         return FlightError(f"{self._binary}: the firmware does not fly ({'; '.join(last) or 'it says nothing'})")
@@ -119,12 +145,15 @@ class RealBetaflight:
         try:
             reader, writer = await self._connected(LINE_PORT, process, folder)
             await asyncio.sleep(0.2)
-            writer.write(b"#")
+            writer.write(COMMAND_LINE)
             await self._answer(reader)
-            for line in settings(self._airframe):
-                writer.write(line.encode("ascii") + b"\n")
-                if "ERROR" in await self._answer(reader):
-                    raise FlightError(f"{self._binary}: does not know '{line}'; build it as docs/flying.md says")
+            lines = settings(self._airframe)
+            for first in range(0, len(lines), AT_ONCE):
+                part = lines[first : first + AT_ONCE]
+                writer.write("".join(f"{line}\n" for line in part).encode("ascii"))
+                for line in part:
+                    if "ERROR" in await self._answer(reader):
+                        raise FlightError(f"{self._binary}: does not know '{line}'; build it as docs/flying.md says")
             writer.write(b"save\n")
             await asyncio.wait_for(asyncio.to_thread(process.wait), START_S)
         finally:
@@ -185,8 +214,8 @@ class RealBetaflight:
         self._transmitter = asyncio.ensure_future(stick())
 
     def forbid_arming(self) -> None:
-        """Connect a configurator: while one is, the firmware does not arm."""
-        self._crew.write(msp.frame(msp.SET_ARMING_DISABLED, b"\x01\x00"))
+        """Open the command line on another line: until it is switched on anew, the firmware does not arm."""
+        self._crew.write(COMMAND_LINE)
 
     # The truth
 

@@ -1,4 +1,4 @@
-"""A real Betaflight as a process: SIGUSR1 switches a person's transmitter on, SIGUSR2 connects a configurator."""
+"""A real Betaflight as a process: SIGUSR1 switches a person's transmitter on, SIGUSR2 opens the command line."""
 
 import asyncio
 import signal

@@ -297,7 +297,7 @@ class RealBetaflightBench(RealBench):
         self.process.send_signal(signal.SIGUSR1)
 
     def spoil_the_battery(self):
-        self.process.send_signal(signal.SIGUSR2)  # no: connects a configurator, for Betaflight arms with any battery
+        self.process.send_signal(signal.SIGUSR2)  # it arms with any battery, but not while somebody is at its command line
 
     async def close(self):
         await self.controller.close()
