@@ -24,7 +24,7 @@ VELOCITY_GAIN = 2.0
 VELOCITY_INTEGRAL = 0.4
 """[1/s^2]"""
 NEARLY = 0.7
-"""The integral grows only where the velocity is so near to the wanted one, or every change would leave its mark. [m/s]"""
+"""So near to the wanted velocity the integral grows; else every change would leave its mark. [m/s]"""
 MOST_INTEGRAL = 2.0
 """Steady acceleration that the integral makes up for, against wind. [m/s^2]"""
 MOST_DRIFT = 1.0

@@ -43,7 +43,7 @@ SETPOINT_S = 1.0
 FRESH_S = 0.5
 """Older telemetry is not flown by: it is held level then."""
 ANSWER_TIMEOUT = 60.0
-ARM_TIMEOUT = 10.0
+ARM_TIMEOUT = 20.0
 """What passes by itself is waited for so long: calibration, the time after switching on. [s]"""
 PASSING = ("BOOT_GRACE_TIME", "CALIBRATING", "RX_FAILSAFE", "NOT_DISARMED", "ARM_SWITCH")
 ARM_TRIES = 3
@@ -132,19 +132,19 @@ class BetaflightController:
         await self._until(lambda: self._now.health.position_known, ANSWER_TIMEOUT, "the vehicle has no position")
 
     async def _identify(self) -> None:
-        for command, known in (
-            (msp.FC_VARIANT, lambda: self._variant != ""),
-            (msp.FC_VERSION, lambda: self._now.version is not None),
-            (msp.BOX_IDS, lambda: self._boxes != ()),
-        ):
-            end = self._clock.now() + ANSWER_TIMEOUT
-            while not known():
-                if self._clock.now() > end:
-                    raise FlightError("no Betaflight answers on this line")
-                self._link.ask(command)
-                await self._clock.sleep(0.02)
+        end = self._clock.now() + ANSWER_TIMEOUT
+        while wanted := self._unidentified():
+            if self._clock.now() > end:
+                raise FlightError("no Betaflight answers on this line")
+            self._link.ask(wanted)
+            await self._clock.sleep(0.02)
         if self._variant != "BTFL":
             raise FlightError(f"the vehicle is {self._variant}, and only BTFL, Betaflight, is flown over MSP")
+
+    def _unidentified(self) -> int:
+        """What is still to be asked, 0 when all is known."""
+        known = {msp.FC_VARIANT: self._variant, msp.FC_VERSION: self._now.version, msp.BOX_IDS: self._boxes}
+        return next((command for command, value in known.items() if not value), 0)
 
     async def close(self) -> None:
         """Spray off; then no more sticks."""
@@ -216,9 +216,7 @@ class BetaflightController:
     def spray(self, share: float, lease: float) -> None:
         """The pump's channel."""
         wanted = share > 0.0 and math.isfinite(lease) and self._mode == Mode.OURS and not self._now.landed
-        self._spray = (
-            (min(1.0, share), self._clock.now() + min(lease, MOST_LEASE)) if wanted else (0.0, -math.inf)
-        )
+        self._spray = (min(1.0, share), self._clock.now() + min(lease, MOST_LEASE)) if wanted else (0.0, -math.inf)
 
     async def hold(self) -> None:
         """Keep the place."""
@@ -337,6 +335,8 @@ class BetaflightController:
     def _note_who(self, channels: tuple[int, ...], armed: bool, now: float) -> None:
         """Whose sticks it flies by, and whether it fell into its own failsafe."""
         if len(channels) > MARK_CHANNEL and channels[MARK_CHANNEL] == HIGH:
+            self._ours_at = now
+        elif "RX_FAILSAFE" in self._status.obstacles():  # nobody's sticks are heard
             self._ours_at = now
         elif now - self._ours_at > FOREIGN_S and not self._in_failsafe and self._mode != Mode.PILOT:
             self._mode = Mode.PILOT

@@ -112,9 +112,7 @@ class RawGps(NamedTuple):
 def raw_gps(payload: bytes) -> RawGps:
     """MSP_RAW_GPS."""
     fix, satellites, latitude, longitude, altitude, speed, course = struct.unpack_from("<BBiiHHH", payload)
-    return RawGps(
-        bool(fix), satellites, latitude / 1e7, longitude / 1e7, float(altitude), speed / 100.0, course / 10.0
-    )
+    return RawGps(bool(fix), satellites, latitude / 1e7, longitude / 1e7, float(altitude), speed / 100.0, course / 10.0)
 
 
 class Attitude(NamedTuple):

@@ -30,8 +30,7 @@ from d2oc_hardware.simulated.process import LOOPBACK, VehicleSetup
 
 LINE_PORT, CREW_PORT = 5761, 5762
 """TCP ports of the first two serial lines."""
-START_S = 20.0
-BOOT_S, BOOTS = 8.0, 3
+START_S = 30.0
 REPORT_S = 0.2
 CELLS, CAPACITY = 3, 2200
 """Of the battery that is answered for; [mAh]."""
@@ -89,20 +88,16 @@ class RealBetaflight:
             await self._configure(Path(folder))
             process = self._start(Path(folder))
             try:
+                await self._boot(process, Path(folder))
                 plant.start()
-                for _ in range(BOOTS):
-                    if await self._boots(process, Path(folder)):
-                        break
-                    process.kill()
-                    process.wait()
-                    process = self._start(Path(folder))
                 self._flies.set()
                 await self._attend(process, Path(folder))
             finally:
                 server.close()
                 process.kill()
                 process.wait()
-                plant.stop()
+                if plant.is_alive():
+                    plant.stop()
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         with (folder / "console.txt").open("wb") as console:
@@ -121,19 +116,18 @@ class RealBetaflight:
             await asyncio.sleep(0.05)
         raise self._failure(folder)
 
-    async def _boots(self, process: subprocess.Popen[bytes], folder: Path) -> bool:
-        """Whether it comes to look at its receiver: on a busy machine it was seen never to, and to be the same for ever."""
+    async def _boot(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        """Wait until it would fly. Packets of state that come before stop it for good, so nothing is sent until then."""
         reader, self._crew = await self._connected(CREW_PORT, process, folder)
-        parser, end = msp.Parser(), time.monotonic() + BOOT_S
+        parser, end = msp.Parser(), time.monotonic() + START_S
         while time.monotonic() < end:
             self._crew.write(msp.frame(msp.STATUS_EX))
             with suppress(TimeoutError):
                 for frame in parser.take(await asyncio.wait_for(reader.read(4096), REPORT_S)):
                     if "BOOT_GRACE_TIME" not in msp.status(frame.payload).obstacles():
-                        return True
-            await asyncio.sleep(0.1)
-        self._crew.close()
-        return False
+                        return
+            await asyncio.sleep(0.05)
+        raise self._failure(folder)
 
     def _failure(self, folder: Path) -> FlightError:
         last = (folder / "console.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
@@ -269,7 +263,10 @@ class Rewriter:
             whole, self._pending = self._pending[:length], self._pending[length:]
             done += msp.frame(msp.BATTERY_STATE, self._battery(), b">") if whole[4] == msp.BATTERY_STATE else whole
         kept = next((n for n in (2, 1) if self._pending.endswith(ANSWER[:n])), 0)
-        done, self._pending = done + self._pending[: len(self._pending) - kept], self._pending[len(self._pending) - kept :]
+        done, self._pending = (
+            done + self._pending[: len(self._pending) - kept],
+            self._pending[len(self._pending) - kept :],
+        )
         return done
 
 

@@ -88,6 +88,7 @@ def settings(airframe: Airframe) -> list[str]:
         "altitude_source": "GPS_ONLY",
         "altitude_lpf": 1000,
         "pwr_on_arm_grace": 1,
+        "gyro_calib_duration": 50,
         "ap_hover_throttle": round(1000.0 + 1000.0 * hover),
         "ap_throttle_max": 2000,
         "ap_max_angle": round(airframe.max_tilt_deg),

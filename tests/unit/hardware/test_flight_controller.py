@@ -287,7 +287,7 @@ async def real_px4():
 
 
 class RealBetaflightBench(RealBench):
-    """A real Betaflight on a body of the bullet world, in real time; a person's hand comes as signals to its process."""
+    """A real Betaflight on a body of the bullet world, in real time; a person's hand comes as signals."""
 
     a_parameter = "pid_process_denom"
     keeps_fence = False
@@ -297,7 +297,9 @@ class RealBetaflightBench(RealBench):
         self.process.send_signal(signal.SIGUSR1)
 
     def spoil_the_battery(self):
-        self.process.send_signal(signal.SIGUSR2)  # it arms with any battery, but not while somebody is at its command line
+        self.process.send_signal(
+            signal.SIGUSR2
+        )  # it arms with any battery, but not while somebody is at its command line
 
     async def close(self):
         await self.controller.close()
@@ -487,7 +489,7 @@ def test_a_fence_and_a_mission_come_back_as_they_were_sent(fly):
         await controller.connect()
         if not bench.keeps_fence:
             for refused in (controller.upload_fence(fence), controller.read_fence(), controller.upload_mission(places)):
-                with pytest.raises(FlightError, match="keeps no geofence|flies no missions"):
+                with pytest.raises(FlightError, match=r"keeps no geofence|flies no missions"):
                     await refused
             return
         await controller.upload_fence(fence)
