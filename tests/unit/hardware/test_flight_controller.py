@@ -21,12 +21,16 @@ import pytest
 from d2oc_hardware.betaflight.controller import BetaflightController
 from d2oc_hardware.betaflight.link import open_msp
 from d2oc_hardware.clock import Clock
+from d2oc_hardware.failsafe import Situation, Watch
 from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
+from d2oc_hardware.guard import Guard
+from d2oc_hardware.keep_out import Area
 from d2oc_hardware.mavlink.codec import dialect
 from d2oc_hardware.mavlink.controller import MavlinkController
 from d2oc_hardware.mavlink.flight_log import packet_length
 from d2oc_hardware.mavlink.link import open_link
+from d2oc_hardware.promise import Limits, Motion
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
@@ -474,6 +478,39 @@ def test_a_refusal_is_a_sentence(fly):
             await controller.arm()
         assert not controller.telemetry.armed
         await controller.disarm()  # is so already
+
+    fly(flight)
+
+
+async def push_against(controller, clock, guard, wish, seconds):
+    """Ask for a velocity through the guard, ten times a second; the places where it was, and the longest gap. [s]"""
+    places, gap, end, before = [], 0.0, clock.now() + seconds, clock.now()
+    while clock.now() < end:
+        now, t = clock.now(), controller.telemetry
+        gap, before = max(gap, now - before), now
+        fine = Situation(
+            ours=True, position_known=True, inside=True, telemetry_age=now - t.position_time, setpoint_age=0.0,
+            operator_age=0.0, battery=1.0, tank=10.0, home_distance=0.0, height=t.position.up, wind=0.0,
+        )  # fmt: skip
+        controller.fly(guard.judge(now, Motion(t.position, t.velocity, now - t.position_time), wish, fine).velocity)
+        places.append(t.position)
+        await clock.sleep(0.1)
+    return places, gap
+
+
+@pytest.mark.parametrize("wish", [Velocity(6.0, 0.0, 0.0), Velocity(4.0, 4.0, 0.0)], ids=["at an edge", "at a corner"])
+def test_whoever_is_told_to_fly_out_of_the_fence_stops_in_front_of_it(fly, wish):
+    area = Area([(0.0, -30.0), (45.0, -30.0), (45.0, 10.0), (0.0, 10.0)])
+
+    async def flight(controller, bench):
+        await in_the_air(controller)
+        guard = Guard(Limits(), Watch(), area)
+        places, gap = await push_against(controller, bench.clock, guard, wish, 14.0)
+        if gap > Limits().period + Limits().latency:
+            pytest.skip(f"the machine was too busy: {gap:.2f} s between two commands")
+        nearest = min(area.distance(p.east, p.north) if area.contains(p.east, p.north) else -1.0 for p in places)
+        assert nearest < 3.0, 'it did not come near'
+        assert nearest > 0.0
 
     fly(flight)
 
