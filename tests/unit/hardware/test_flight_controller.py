@@ -509,7 +509,7 @@ def test_whoever_is_told_to_fly_out_of_the_fence_stops_in_front_of_it(fly, wish)
         if gap > Limits().period + Limits().latency:
             pytest.skip(f"the machine was too busy: {gap:.2f} s between two commands")
         nearest = min(area.distance(p.east, p.north) if area.contains(p.east, p.north) else -1.0 for p in places)
-        assert nearest < 3.0, 'it did not come near'
+        assert nearest < 3.0, "it did not come near"
         assert nearest > 0.0
 
     fly(flight)
