@@ -39,7 +39,7 @@ HEIGHT_GAIN = 0.6
 CLIMB_GAIN = 1.5
 """[1/s]"""
 HEIGHT_LEAD = 0.7
-"""The wanted height is at most so far from the height. [m]"""
+"""The wanted height does not run farther away from the height than this. [m]"""
 FIX_SHARE = 0.5
 """Of the difference between a velocity that came and the one that was carried on."""
 HEIGHT_PACE = 1.5
@@ -163,7 +163,8 @@ class Cascade:
         """Sticks for a velocity."""
         roll, pitch = self._tilt(dt, wanted, motion)
         ahead = self.wanted_up + wanted.up * dt
-        self.wanted_up = min(motion.up + HEIGHT_LEAD, max(motion.up - HEIGHT_LEAD, ahead))
+        if abs(ahead - motion.up) < max(HEIGHT_LEAD, abs(self.wanted_up - motion.up)):
+            self.wanted_up = ahead
         climb = wanted.up + HEIGHT_GAIN * (self.wanted_up - motion.up)
         error = climb - motion.climb
         lift = (GRAVITY + CLIMB_GAIN * error - motion.pull) / (math.cos(motion.roll) * math.cos(motion.pitch))

@@ -94,6 +94,7 @@ def settings(airframe: Airframe) -> list[str]:
         "ap_max_angle": round(airframe.max_tilt_deg),
         "failsafe_procedure": "AUTO-LAND",
         "failsafe_delay": 10,
+        "alt_hold_climb_rate": 10,
         "channel_forwarding_start": PUMP,
         "serial_update_rate_hz": 200,
     }
