@@ -307,6 +307,12 @@ class RecordWriter:
         elif out is not None:
             _open(out, header, scenario_toml, self._provenance, self._samples, data)
 
+    def know(self, **more: Any) -> None:
+        """Add to the provenance, as plain data."""
+        self._provenance |= more
+        if self._out is not None:
+            _write_text(self._out / "provenance.json", _json(self._provenance))
+
     def append(self, tick: Tick) -> None:
         """Add one tick; on disk at the latest half a second later."""
         self._pending.append(tick)
@@ -686,6 +692,11 @@ def _provenance() -> dict[str, Any]:
         "machine": platform.machine(),
         "versions": {name: _version(name) for name in ("d2oc", "numpy", "scipy", "numba", "arro3-io", "POT")},
     }
+
+
+def as_utc(seconds: float) -> str:
+    """Seconds since 1970 as text."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _sha256(file: Path) -> str:

@@ -74,7 +74,7 @@ def in_the_air(record: Record) -> dict[str, Any]:
     return {
         "hectares_per_hour": 3600.0 * hectares / makespan if makespan else 0.0,
         "makespan_s": makespan,
-        "energy_kwh": float(record.by_tick("drawn_wh")[-1].sum()) / 1000.0,
+        "energy_kwh": float(record.by_tick("drawn_wh")[-1].sum()) / 1000.0 if "drawn_wh" in record.trajectory else None,
         "sorties": int(record.by_tick("sorties")[-1].sum()),
         "refills": int(((phase[1:] == Phase.SERVICE) & (phase[:-1] != Phase.SERVICE)).sum()),
         "idle_percent": 100.0 * float((during == Phase.GROUND).mean()) if during.size else 0.0,

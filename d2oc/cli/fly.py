@@ -221,26 +221,77 @@ def sim_vehicle(
     asyncio.run(fly_vehicles([setup], clock))
 
 
-@app.command(name="replay-log", epilog="Example: d2oc replay-log runs/six_drones-flown/drone-0.tlog --out flown.csv")
+@app.command(name="replay-log", epilog="Example: d2oc replay-log flight.bin --scenario field.toml --out runs/flown")
 def replay_log(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE.tlog...", help="Telemetry logs of one flight.")],
-    fleet: Annotated[Path | None, typer.Option(help="Fleet file, for the origin of the field.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where each was and what it was told, as .csv or .parquet.")] = None,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="LOG...", help="Logs of one flight: telemetry (tlog), DataFlash or ULog.")
+    ],
+    scenario: Annotated[
+        str | None, typer.Option(help="What there was to treat: makes a run folder, for reports, metrics and exports.")
+    ] = None,
+    fleet: Annotated[Path | None, typer.Option(help="Fleet file: where the field stands, who is which agent.")] = None,
+    changes: SetOption = None,
+    begin: Annotated[
+        float | None, typer.Option(metavar="S", help="Tick 0, after the logs' first word; default: the first take-off.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; without --scenario a table, .csv or .parquet, of where each was.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read telemetry logs back: where each vehicle was, what it was told, when its pump ran."""
+    """Read the logs of a flight back, whoever flew it: what each vehicle did; with a scenario, as a record."""
+    from d2oc_hardware.fleet import load_fleet
+
+    the_fleet = None if fleet is None else load_fleet(fleet)
+    if scenario is not None:
+        _record_logs(files, scenario, the_fleet, changes or [], begin, out, overwrite, as_json)
+        return
+    if changes or begin is not None:
+        raise typer.BadParameter("--set and --begin are for --scenario, which makes a record")
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"--out {out} must end in .csv or .parquet, or be a run folder with --scenario")
+    _tell_logs(files, the_fleet, out, as_json)
+
+
+def _record_logs(
+    files: list[Path],
+    scenario: str,
+    fleet: Fleet | None,
+    changes: list[str],
+    begin: float | None,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    from d2oc.cli.run import summarise_into
+    from d2oc_hardware.logs.replay import record_of_logs
+
+    folder = out or Path("runs") / f"{as_file_name(Path(scenario).stem)}-from-log"
+    record = record_of_logs(
+        files, scenario, folder, fleet=fleet, changes=changes, begin=begin, overwrite=overwrite or out is None
+    )
+    summary = summarise_into(folder, record)
+    unseen = record.by_tick("seen")[:, :, 0] == 0.0
+    if unseen.any():
+        say(f"note: for {unseen.sum() * record.header.time_step_s:.1f} s of flight no log says where a vehicle was")
+    if as_json:
+        print_json(summary)
+        return
+    show_summary(summary)
+    print(f"record {folder}")
+
+
+def _tell_logs(files: list[Path], fleet: Fleet | None, out: Path | None, as_json: bool) -> None:
     import numpy as np
 
-    from d2oc_hardware.fleet import load_fleet
-    from d2oc_hardware.mavlink.flight_log import read_logs
+    from d2oc_hardware.logs.read import read_logs
 
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise typer.BadParameter(f"--out {out} must end in .csv or .parquet")
     vehicles = read_logs(files)
-    summaries = [vehicle.summary() for vehicle in vehicles]
+    output = None if fleet is None else fleet.pump_output
+    summaries = [vehicle.summary(output) for vehicle in vehicles]
     if out is not None:
-        datum = None if fleet is None else load_fleet(fleet).datum.datum
-        tables = [vehicle.table(datum) for vehicle in vehicles]
+        tables = [vehicle.table(None if fleet is None else fleet.datum.datum, output) for vehicle in vehicles]
         _write_table(out, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]})
     if as_json:
         print_json({"vehicles": summaries})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def spray_record(record: Record, options: ExportOptions) -> dict[str, Any]:
     per_litre = details.get("product_ml_per_l")
     content: dict[str, Any] = {
         **{key: details.get(key) or None for key in TYPED_IN},
+        **_begun(record, details),
         "longitude_deg": longitude,
         "latitude_deg": latitude,
         "crs": crs,
@@ -52,7 +54,7 @@ def spray_record(record: Record, options: ExportOptions) -> dict[str, Any]:
         "product_l": round(total * float(per_litre) / 1000, 4) if total is not None and per_litre else None,
         "duration_min": round(record.trajectory["time_s"].max() / 60, 2),
         "no_spray_zones": len(field.no_spray_zones),
-        "simulated": True,
+        "simulated": _simulated(record),
         "record_digest": record.digest(),
         "status": record.status,
     }
@@ -62,6 +64,20 @@ def spray_record(record: Record, options: ExportOptions) -> dict[str, Any]:
     ]
     content["to_fill_in"] = [key for key, value in content.items() if value is None]
     return content
+
+
+def _simulated(record: Record) -> bool | None:
+    """Whether nothing was flown; None for logs, which do not say."""
+    simulated = record.provenance.get("simulated", True)
+    return None if simulated is None else bool(simulated)
+
+
+def _begun(record: Record, details: Mapping[str, str]) -> dict[str, str]:
+    """Day and time of the first take-off, in UTC, where the record knows them and nobody gives them."""
+    begun = record.provenance.get("tick_0")
+    if not isinstance(begun, str) or details.get("date") or details.get("start_time"):
+        return {}
+    return {"date": begun[:10], "start_time": f"{begun[11:16]} UTC"}
 
 
 def write_record_json(record: Record, out: Path, options: ExportOptions) -> list[Path]:

@@ -25,7 +25,7 @@ NORTHERNMOST, SOUTHERNMOST = 84.0, -80.0
 
 @dataclass(frozen=True)
 class LocalFrame:
-    """Local coordinates are those of a UTM zone, less an origin: x is grid east, y grid north.
+    """Local coordinates are those of a UTM zone, less an origin: x is grid east, y grid north; of flights see `around`.
 
     A metre of the grid is 0.9996 to 1.001 m on the ground, and grid north differs from true north by the meridian
     convergence; both ways between local and global coordinates are exact.
@@ -33,7 +33,7 @@ class LocalFrame:
     Attributes
     ----------
     crs : str
-        The UTM zone, such as `"EPSG:32633"`.
+        The UTM zone, such as `"EPSG:32633"`, or another grid in metres as PROJ names it.
     origin_easting_m, origin_northing_m : float
         UTM coordinates of the local (0, 0). [m]
     """
@@ -48,6 +48,15 @@ class LocalFrame:
         crs = utm_of(longitude, latitude)
         ((easting, northing),) = transform([[longitude, latitude]], "EPSG:4326", crs)
         return cls(crs, float(easting), float(northing))
+
+    @classmethod
+    def around(cls, longitude: float, latitude: float) -> LocalFrame:
+        """Frame whose x is true east and y true north of a place on WGS 84 [deg], as flights use it.
+
+        It is the azimuthal equidistant grid of that place: within 5 km it differs from the plane that touches the
+        ellipsoid there by less than a millimetre.
+        """
+        return cls(f"+proj=aeqd +lat_0={latitude!r} +lon_0={longitude!r} +datum=WGS84 +units=m", 0.0, 0.0)
 
     @classmethod
     def of_record(cls, georeference: Mapping[str, Any] | None) -> LocalFrame | None:

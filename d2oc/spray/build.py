@@ -118,7 +118,7 @@ def farm_mission(
         bodies = bullet_world(scenario, setup, [kind.vehicle for kind in kinds])
         air = replace(air, wind=bodies.wind, receiver=bodies.receiver)
     runtime = FarmRuntime(
-        setup, task, drones, stations, _gear(spray), block, air, scenario.mission.time_step_s,
+        setup, task, drones, stations, gear_of(spray), block, air, scenario.mission.time_step_s,
         Ways(fence_of(field), ZONE_CLEARANCE_M) if field.no_fly_zones else None, guide, visits, bodies,
         plan, flown=as_bodies and flown,
     )  # fmt: skip
@@ -179,7 +179,8 @@ def _air(scenario: Scenario, spray: SprayTable, n_drones: int) -> Air:
     )
 
 
-def _gear(spray: SprayTable) -> Gear:
+def gear_of(spray: SprayTable) -> Gear:
+    """Pump and nozzles."""
     return Gear(
         spray.least_flow_l_min / 60.0, spray.largest_flow_l_min / 60.0, spray.pump_lag_s, spray.evaporated_share
     )

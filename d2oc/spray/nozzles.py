@@ -186,6 +186,57 @@ def spray(
 
 
 @compiled
+def spray_given(
+    dt: float,
+    way: Way,
+    wanted: float,
+    grid: Grid,
+    footprint: Footprint,
+    gear: Gear,
+    ground: Ground,
+    pump: float,
+    space: Touched,
+    consumed: Consumed,
+) -> tuple[float, float]:
+    """Lay what a pump gives for one control period, whatever anybody planned and whatever is allowed.
+
+    Parameters
+    ----------
+    dt : float
+        [s]
+    way : Way
+        Shifted to where its liquid comes down; only place and velocity are used.
+    wanted : float
+        What the pump is told. [L/s]
+    grid, footprint, gear, ground, space, consumed
+        As for `spray`; `deposit` is changed.
+    pump : float
+        Flow of the pump at the start. [L/s]
+
+    Returns
+    -------
+    sprayed : float
+        What left the nozzles. [L]
+    pump : float
+        Flow of the pump at the end. [L/s]
+    """
+    speed = math.sqrt(way.vx * way.vx + way.vy * way.vy)
+    cos, sin = (way.vx / speed, way.vy / speed) if speed > 0.0 else (1.0, 0.0)
+    pieces = max(1, math.ceil(speed * dt / grid.cell))
+    h = dt / pieces
+    sprayed = 0.0
+    for k in range(pieces):
+        t = (k + 0.5) * h
+        pump += (wanted - pump) * (1.0 - math.exp(-h / gear.lag)) if gear.lag > 0.0 else wanted - pump
+        n = touch(grid, footprint, way.x + way.vx * t, way.y + way.vy * t, cos, sin, speed * h / 2, space)
+        arrived = pump * h * (1.0 - gear.evaporated)
+        _account(ground, grid, space, n, arrived, consumed)
+        lay(ground.deposit, grid, space, n, arrived)
+        sprayed += pump * h
+    return sprayed, pump
+
+
+@compiled
 def flow_at(
     x: float,
     y: float,

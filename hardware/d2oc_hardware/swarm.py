@@ -14,17 +14,20 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
+from d2oc.geo.frame import LocalFrame
 from d2oc.ledger import quantum_of
 from d2oc.mission import Prepared, Watch
-from d2oc.record import Record, RecordWriter, Tick, remove_record
+from d2oc.record import Record, RecordHeader, RecordWriter, Tick, as_utc, remove_record
 from d2oc.runtime.choice import unfit
 from d2oc.scenario import scenario_toml
 from d2oc.scenario.data_files import portable
@@ -200,15 +203,13 @@ class Swarm:
 
     async def fly(self) -> tuple[Record | None, dict[str, Any]]:
         """Take off, fly the mission, bring everyone home; the record, none if the mission never began, and the end."""
-        plan, prepared = self.plan, self._prepared
+        plan, samples, header = self.plan, self._prepared.samples, self._header()
         text, data = portable(plan.scenario)
         if plan.overwrite:
             remove_record(plan.out, keep=data)
-        self._writer = RecordWriter(
-            plan.out, prepared.header, text, prepared.samples.points, prepared.samples.weights, runtime="fly", data=data
-        )
+        self._writer = RecordWriter(plan.out, header, text, samples.points, samples.weights, runtime="fly", data=data)
         if self._watch is not None:
-            self._on_tick = self._watch(prepared.header, prepared.samples.points, prepared.samples.weights)
+            self._on_tick = self._watch(header, samples.points, samples.weights)
         self.order("take off")
         with suppress(FlightError):
             await self._wait(lambda drone: drone.waiting or bool(drone.problems), "is not at its start", 300.0)
@@ -219,6 +220,8 @@ class Swarm:
         else:
             self._began = self._clock.now() + COUNTDOWN
             self.order("begin", at=self._began)
+            begins = time.time() + self._clock.wall(self._began - self._clock.now())
+            self._writer.know(simulated=plan.simulated, tick_0=as_utc(begins))
         await self._until_down()
         if self._tick == 0:
             remove_record(plan.out)
@@ -227,6 +230,14 @@ class Swarm:
             "interrupted" if self.interrupted else "complete", {"wall_time_s": 0.0, **_NO_TIMES}, self._cells()
         )
         return record, self._summary()
+
+    def _header(self) -> RecordHeader:
+        """What stands above the record; a real flight was where its fleet file has the field."""
+        if self.plan.simulated:
+            return self._prepared.header
+        at = self.plan.fleet.datum
+        place = LocalFrame.around(at.longitude_deg, at.latitude_deg)
+        return replace(self._prepared.header, georeference=place.as_mapping())
 
     def _cells(self) -> dict[str, Any] | None:
         """What lies on the ground after a spraying mission: the sum of what each machine believes to have laid."""
@@ -255,6 +266,8 @@ class Swarm:
             keep_laid(plan.out / LAID_BEFORE, self._farm.runtime.ground.deposit)
         job = plan.out / "fly.toml"
         job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
+        fleet = plan.fleet.model_dump(mode="json", exclude_none=True)
+        (plan.out / "fleet.toml").write_text(tomli_w.dumps(fleet), encoding="utf-8")
         ports = dict(enumerate(free_ports(len(plan.fleet.drones))))
         flight = f"flight-{secrets.token_hex(8)}"
         for number, table in enumerate(plan.fleet.drones):

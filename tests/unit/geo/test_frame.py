@@ -7,6 +7,7 @@ import pytest
 
 from d2oc.errors import FieldError
 from d2oc.geo.frame import LocalFrame, utm_of
+from d2oc_hardware.frames import FieldDatum, Geodetic, Place
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,15 @@ def test_there_and_back_is_exact():
     assert frame.to_local(frame.to_utm(places), frame.crs) == pytest.approx(places, abs=1e-9)
     assert LocalFrame.of_record(frame.as_mapping()) == frame
     assert LocalFrame.of_record(None) is None
+
+
+def test_the_frame_of_a_flight_is_east_and_north_of_its_datum():
+    """As flights reckon, on the plane that touches the ellipsoid there."""
+    longitude, latitude = 8.545594, 47.397742
+    frame = LocalFrame.around(longitude, latitude)
+    datum = FieldDatum(Geodetic(latitude, longitude, 488.0))
+    places = [(0.0, 0.0), (3000.0, 0.0), (0.0, -3000.0), (-2000.0, 2500.0)]
+    on_globe = [datum.geodetic(Place(*place, 0.0)) for place in places]
+    local = frame.from_lon_lat([(at.longitude, at.latitude) for at in on_globe])
+    assert np.abs(local - places).max() < 1e-3
+    assert np.abs(frame.to_lon_lat(places) - [(at.longitude, at.latitude) for at in on_globe]).max() < 1e-8

@@ -26,9 +26,9 @@ from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
 from d2oc_hardware.guard import Guard
 from d2oc_hardware.keep_out import Area
+from d2oc_hardware.logs.telemetry import packet_length
 from d2oc_hardware.mavlink.codec import dialect
 from d2oc_hardware.mavlink.controller import MavlinkController
-from d2oc_hardware.mavlink.flight_log import packet_length
 from d2oc_hardware.mavlink.link import open_link
 from d2oc_hardware.promise import Limits, Motion
 from d2oc_hardware.simulated.autopilot import Autopilot
