@@ -39,6 +39,9 @@ SpeedupOption = Annotated[
 ArducopterOption = Annotated[
     Path | None, typer.Option(metavar="BINARY", help="Run this real ArduCopter, built for the host.")
 ]
+BetaflightOption = Annotated[
+    Path | None, typer.Option(metavar="BINARY", help="Run this real Betaflight, built for the host.")
+]
 
 
 class BusName(StrEnum):
@@ -75,6 +78,7 @@ def fly(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a record that stands in --out.")] = False,
     physics: Annotated[str, typer.Option(help="Of simulated vehicles: ideal, bullet or auto.")] = "ideal",
     arducopter: ArducopterOption = None,
+    betaflight: BetaflightOption = None,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="DRONE:KIND@S[:DURATION]", help="Something that goes wrong; --sim only.")
     ] = None,
@@ -97,7 +101,7 @@ def fly(
     what = scenario or str(_scenario_of(resume))
     plan = _plan(
         what, fleet, sim, speedup, changes, seed, out, overwrite, physics, fault, upload_fence, resume, arducopter, bus,
-        certificates,
+        certificates, betaflight,
     )  # fmt: skip
     from d2oc_hardware.swarm import require_rung
 
@@ -176,6 +180,7 @@ def sim_vehicle(
     key: Annotated[Path | None, typer.Option(help="File with the key for signing.")] = None,
     report: Annotated[Path | None, typer.Option(help="File that is to hold the truth, every second.")] = None,
     arducopter: ArducopterOption = None,
+    betaflight: BetaflightOption = None,
     epoch: Annotated[float | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Simulate a vehicle that speaks MAVLink 2 over UDP on the loopback interface, until Ctrl-C."""
@@ -207,6 +212,11 @@ def sim_vehicle(
         from d2oc_hardware.simulated.arducopter import fly_arducopter
 
         asyncio.run(fly_arducopter(setup, arducopter, clock))
+        return
+    if betaflight is not None:
+        from d2oc_hardware.simulated.betaflight import fly_betaflight
+
+        asyncio.run(fly_betaflight(setup, betaflight, clock))
         return
     asyncio.run(fly_vehicles([setup], clock))
 
@@ -320,6 +330,7 @@ def _plan(
     arducopter: Path | None = None,
     bus: BusName = BusName.udp,
     certificates: Path | None = None,
+    betaflight: Path | None = None,
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
@@ -328,10 +339,15 @@ def _plan(
 
     if (fleet is None) == (sim is None):
         raise typer.BadParameter("give either --fleet FILE or --sim N")
-    if sim is None and arducopter is not None:
-        raise typer.BadParameter("--arducopter is for --sim N")
-    if arducopter is not None and not os.access(arducopter, os.X_OK):
-        raise typer.BadParameter(f"--arducopter {arducopter} is no program that can be started")
+    for option, binary in (("--arducopter", arducopter), ("--betaflight", betaflight)):
+        if sim is None and binary is not None:
+            raise typer.BadParameter(f"{option} is for --sim N")
+        if binary is not None and not os.access(binary, os.X_OK):
+            raise typer.BadParameter(f"{option} {binary} is no program that can be started")
+    if arducopter is not None and betaflight is not None:
+        raise typer.BadParameter("give either --arducopter or --betaflight")
+    if betaflight is not None and speedup != 1.0:
+        raise typer.BadParameter("--betaflight flies at the wall's pace only: leave out --speedup")
     if sim is None and (speedup != 1.0 or faults):
         raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
     if sim is None and bus is BusName.zenoh:
@@ -345,13 +361,14 @@ def _plan(
     the_fleet = (
         load_fleet(fleet)
         if fleet is not None
-        else _simulated_fleet(loaded, prepared[0], speedup, physics, real=arducopter is not None)
+        else _simulated_fleet(loaded, prepared[0], speedup, physics, arducopter, betaflight)
     )
     if sim is not None and bus is BusName.zenoh:
         the_fleet = with_addresses(the_fleet, None if certificates is None else certificates.resolve())
     folder = out or Path("runs") / f"{as_file_name(loaded.name)}-flown"
     return FlightPlan(
-        loaded, the_fleet, folder, speedup, sim is not None, physics, arducopter, tuple(map(_fault, faults or ())),
+        loaded, the_fleet, folder, speedup, sim is not None, physics, arducopter, betaflight,
+        tuple(map(_fault, faults or ())),
         upload_fence, overwrite or out is None, resumed, prepared,
     )  # fmt: skip
 
@@ -375,9 +392,16 @@ def _fault(text: str) -> tuple[int, str]:
     return int(number), fault
 
 
-def _simulated_fleet(scenario: Scenario, prepared: Prepared, speedup: float, physics: str, *, real: bool) -> Fleet:
+def _simulated_fleet(
+    scenario: Scenario,
+    prepared: Prepared,
+    speedup: float,
+    physics: str,
+    arducopter: Path | None,
+    betaflight: Path | None,
+) -> Fleet:
     from d2oc_hardware.fleet import simulated_fleet
-    from d2oc_hardware.simulated.plant import ARDUCOPTER_LAG, PUMP_OUTPUTS, chosen, lag_of
+    from d2oc_hardware.simulated.plant import ARDUCOPTER_LAG, BETAFLIGHT_LAG, PUMP_OUTPUTS, chosen, lag_of
     from d2oc_hardware.swarm import free_ports
 
     setup = prepared.setup
@@ -387,9 +411,11 @@ def _simulated_fleet(scenario: Scenario, prepared: Prepared, speedup: float, phy
     ]
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
     speed = min(getattr(scenario.vehicle, "max_speed_m_s", 6.0), 8.0)
-    pump_output = PUMP_OUTPUTS.get(("arducopter-" if real else "") + chosen(physics), 5)
-    lag = ARDUCOPTER_LAG if real else max(lag_of(physics, kind.vehicle.preset) for kind in prepared.kinds)
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag, pump_output)
+    pump_output = PUMP_OUTPUTS.get(("arducopter-" if arducopter else "") + chosen(physics), 5)
+    lag = max(lag_of(physics, kind.vehicle.preset) for kind in prepared.kinds)
+    lag = ARDUCOPTER_LAG if arducopter else BETAFLIGHT_LAG if betaflight else lag
+    link = "msp:tcp" if betaflight else "udp"
+    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag, pump_output, link)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:

@@ -28,15 +28,18 @@ from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
 from d2oc.spray.plan import Plan
 from d2oc.vehicles.motion import limit_input, motion_arrays
+from d2oc_hardware.betaflight.controller import BetaflightController
+from d2oc_hardware.betaflight.link import PREFIX, MspLink, open_msp
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.fleet import Fleet
+from d2oc_hardware.flight_controller import FlightController
 from d2oc_hardware.frames import Place
 from d2oc_hardware.guard import Guard
 from d2oc_hardware.keep_out import Area
 from d2oc_hardware.machine import Machine
 from d2oc_hardware.mavlink.codec import read_key
 from d2oc_hardware.mavlink.controller import MavlinkController
-from d2oc_hardware.mavlink.link import open_link
+from d2oc_hardware.mavlink.link import Link, open_link
 from d2oc_hardware.neighbours import Neighbours
 from d2oc_hardware.network import NetworkNeighbours, addresses_of, network_of
 from d2oc_hardware.pilot import Phase, Pilot, Task
@@ -173,9 +176,7 @@ class DroneProcess:
         prepared, farm = prepared_for(scenario, Path(order["resumed"]) if order["resumed"] else None, plan)
         key = read_key(fleet.key_file) if fleet.key_file else None
         log = Path(order["log"]) if order["log"] else None
-        link = await open_link(fleet.drones[number].link, system=fleet.source_system, key=key, log=log)
-        system, datum = fleet.drones[number].system_id, fleet.datum.datum
-        controller = MavlinkController(link, system, datum, self._clock, fleet.pump_output)
+        link, controller = await self._vehicle(fleet, number, key, log)
         radio = self._radio()
         await radio.open()
         boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]
@@ -185,7 +186,7 @@ class DroneProcess:
         guard = Guard(fleet.guard_limits(number), fleet.watch(), Area(fence[0].corners, zones), spray_area)
         warm_up_machine(scenario, plan) if setup is None else warm_up(prepared, setup)
         await controller.connect()
-        if order["upload_fence"]:
+        if order["upload_fence"] and controller.keeps_fence:
             await controller.upload_fence(fence)
         await self._until_judged(controller)
         duration = 0.0 if farm is not None else scenario.mission.duration_s
@@ -217,7 +218,18 @@ class DroneProcess:
             radio.close()
             link.close()
 
-    async def _until_judged(self, controller: MavlinkController) -> None:
+    async def _vehicle(
+        self, fleet: Fleet, number: int, key: bytes | None, log: Path | None
+    ) -> tuple[Link | MspLink, MavlinkController | BetaflightController]:
+        """The line to the vehicle, and who speaks over it."""
+        drone, datum = fleet.drones[number], fleet.datum.datum
+        if drone.link.startswith(PREFIX):
+            line = await open_msp(drone.link, self._clock)
+            return line, BetaflightController(line, datum, self._clock)
+        link = await open_link(drone.link, system=fleet.source_system, key=key, log=log)
+        return link, MavlinkController(link, drone.system_id, datum, self._clock, fleet.pump_output)
+
+    async def _until_judged(self, controller: FlightController) -> None:
         """Wait until the vehicle would arm, if it says: it judges itself anew once a second, a new fence included."""
         end = self._clock.now() + JUDGED_TIMEOUT
         await self._clock.sleep(0.5)

@@ -91,7 +91,7 @@ class DroneTable(Part):
     system_id: Annotated[int, Field(ge=1, le=250)]
     """MAVLink system id."""
     link: str
-    """`udp:HOST:PORT`, `udpout:HOST:PORT`, `tcp:HOST:PORT` or `serial:DEVICE:BAUD`."""
+    """`udp:HOST:PORT`, `udpout:HOST:PORT`, `tcp:HOST:PORT` or `serial:DEVICE:BAUD`; Betaflight: `msp:` and one of the last."""
     home_m: Corner
     """Where it takes off and lands, field frame. [m]"""
     height_m: Positive
@@ -252,6 +252,7 @@ def simulated_fleet(
     boundary: Sequence[Point] = (),
     lag: float = 0.35,
     pump_output: int = 5,
+    link: str = "udp",
 ) -> Fleet:
     """Fleet of simulated vehicles, each in a layer of its own, in a geofence around the field and their homes.
 
@@ -266,7 +267,7 @@ def simulated_fleet(
     )
     step = limits.height_separation_m + 2 * limits.layer_half_m + 0.6
     drones = [
-        DroneTable(system_id=i + 1, link=f"udp:127.0.0.1:{port}", home_m=home, height_m=3.0 + step * i)
+        DroneTable(system_id=i + 1, link=f"{link}:127.0.0.1:{port}", home_m=home, height_m=3.0 + step * i)
         for i, (home, port) in enumerate(zip(homes, ports, strict=True))
     ]
     datum = DatumTable(latitude_deg=47.397742, longitude_deg=8.545594, altitude_m=488.0)

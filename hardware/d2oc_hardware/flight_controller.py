@@ -106,7 +106,11 @@ class FlightController(Protocol):
 
     @property
     def firmware(self) -> str:
-        """Whose words it speaks, "ArduPilot" or "PX4"; known once it is connected."""
+        """Whose words it speaks, "ArduPilot", "PX4" or "Betaflight"; known once it is connected."""
+
+    @property
+    def keeps_fence(self) -> bool:
+        """Whether it holds a geofence of its own; who holds none refuses the words about it and about missions."""
 
     async def connect(self) -> None:
         """Find the vehicle and ask for its telemetry; returns when it reports a position."""

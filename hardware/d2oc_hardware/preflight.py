@@ -17,7 +17,7 @@ LEAST_SATELLITES = 10
 LEAST_BATTERY = 0.5
 HOME_TOLERANCE_M = 3.0
 CORNER_TOLERANCE_M = 0.05
-OLDEST = {"ArduPilot": (4, 7, 0), "PX4": (1, 17, 0)}
+OLDEST = {"ArduPilot": (4, 7, 0), "PX4": (1, 17, 0), "Betaflight": (4, 6, 0)}
 """Versions of firmware from which on parameters have the names that are asked for."""
 
 
@@ -50,7 +50,21 @@ def wanted_parameters(
     fleet: Fleet, number: int, reach: float, *, by_rate: bool = False, firmware: str = "ArduPilot"
 ) -> list[Wanted]:
     """Parameters of one drone that comes as far as `reach` [m]; `by_rate`: its pump is told a rate, not on and off."""
+    if firmware == "Betaflight":
+        return BETAFLIGHT
     return _of_px4(fleet, number) if firmware == "PX4" else _of_ardupilot(fleet, number, reach, by_rate)
+
+
+BETAFLIGHT = [
+    Wanted("failsafe_procedure", 0, 0, "it lands when this program is gone; anything else falls, or wants a compass"),
+    Wanted("failsafe_delay", 3, 15, "in tenths of a second: so long it flies on level without sticks"),
+    Wanted("angle_limit", 25, 60, "this program tilts it by 25 degrees"),
+    Wanted("channel_forwarding_start", 5, 5, "the first servo output is the pump's"),
+    Wanted("serial_update_rate_hz", 100, 2000, "or sticks come too late"),
+]
+"""Settings; `failsafe_procedure` by its place in the list AUTO-LAND, DROP, GPS-RESCUE."""
+UNFENCED_RUNGS = ("simulation", "bench", "tethered")
+"""As far as this a vehicle is flown that keeps no fence."""
 
 
 def _of_px4(fleet: Fleet, number: int) -> list[Wanted]:
@@ -140,8 +154,12 @@ async def check_drone(
         _firmware_check(controller),
         Check("position", health.position_known, "the autopilot trusts its position"),
         Check("satellites", health.satellites >= LEAST_SATELLITES, f"{health.satellites} used, at least 10 needed"),
-        Check("compass", health.compass, "the autopilot trusts its compass"),
-        Check("clock", t.clock_offset is not None, "it answers when it is asked for its time"),
+        _compass_check(controller, fleet),
+        Check(
+            "clock",
+            t.clock_offset is not None or controller.firmware == "Betaflight",
+            "it answers when it is asked for its time, or for everything, like Betaflight",
+        ),
         _arming_check(health),
         Check("on the ground", t.landed and not t.armed, "landed and disarmed"),
         Check("home", away <= HOME_TOLERANCE_M, f"{away:.1f} m from home_m of the fleet file, at most 3"),
@@ -157,8 +175,14 @@ async def check_drone(
         checks.append(_reserve_check(fleet, number, battery, duration, reach))
     wanted = wanted_parameters(fleet, number, reach, by_rate=by_rate, firmware=controller.firmware)
     checks += await _parameter_checks(controller, wanted)
-    checks.append(await _fence_check(controller, fence))
+    checks.append(await _fence_check(controller, fleet, fence))
     return checks
+
+
+def _compass_check(controller: FlightController, fleet: Fleet) -> Check:
+    if controller.firmware == "Betaflight" and fleet.rung == "simulation":
+        return Check("compass", True, "Betaflight's simulator has none: it is told its heading")
+    return Check("compass", controller.telemetry.health.compass, "the autopilot trusts its compass")
 
 
 def _firmware_check(controller: FlightController) -> Check:
@@ -196,7 +220,10 @@ async def _parameter_checks(controller: FlightController, wanted: Sequence[Wante
     return checks
 
 
-async def _fence_check(controller: FlightController, fence: Sequence[FencePolygon]) -> Check:
+async def _fence_check(controller: FlightController, fleet: Fleet, fence: Sequence[FencePolygon]) -> Check:
+    if not controller.keeps_fence:
+        sentence = f"{controller.firmware} keeps none, the guard is the only one: at most on a tether"
+        return Check("fence", fleet.rung in UNFENCED_RUNGS, sentence)
     try:
         held = await controller.read_fence()
     except FlightError as error:

@@ -76,6 +76,8 @@ class FlightPlan:
     physics: str = "ideal"
     arducopter: Path | None = None
     """A real ArduCopter, built for this machine, that the simulated vehicles run."""
+    betaflight: Path | None = None
+    """A real Betaflight, likewise."""
     faults: tuple[tuple[int, str], ...] = ()
     """Drone and fault, as `d2oc sim-vehicle --fault` takes it; also `process-killed@SECONDS` after the beginning."""
     upload_fence: bool = False
@@ -315,7 +317,9 @@ class Swarm:
         plan, drone = self.plan, self.plan.fleet.drones[number]
         self._report_of(number).unlink(missing_ok=True)  # that of an earlier flight
         at = plan.fleet.datum.datum.geodetic(Place(*drone.home_m, 0.0))
-        to = drone.link.removeprefix("udp:")
+        to = ["--to", drone.link.removeprefix("udp:")]
+        if plan.betaflight is not None:
+            to = ["--port", drone.link.rpartition(":")[2], "--betaflight", str(plan.betaflight)]
         silence = min(5.0, max(3.0, 1.5 * plan.speedup))
         parameters = {
             **FOR_SWARMS,
@@ -327,7 +331,7 @@ class Swarm:
         if self._farm is not None:
             parameters.update(sprayer_parameters(plan.scenario, self._farm, number))
         arguments = [
-            "sim-vehicle", "--system-id", str(drone.system_id), "--to", to, "--speedup", str(plan.speedup),
+            "sim-vehicle", "--system-id", str(drone.system_id), *to, "--speedup", str(plan.speedup),
             "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
             "--physics", plan.physics, "--airframe", self._airframe(number), "--report", str(self._report_of(number)),
         ]  # fmt: skip

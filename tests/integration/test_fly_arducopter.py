@@ -75,11 +75,20 @@ def test_two_real_autopilots_spray_inside_the_field_and_nowhere_else(fly):
         assert drone["litres_by_pump"] == pytest.approx(drone["litres_by_plan"], abs=0.3)
 
 
-def test_a_link_that_is_cut_ends_in_rtl_with_the_pump_off_and_the_other_goes_on(fly):
-    words = ("--set", "mission.duration_s=40", "--set", "control.law=closed-form", "--fault", "1:link-cut@12:45")
-    summary, _ = fly("six_drones", *words, "--physics", "ideal", "--speedup", 2)
+@pytest.mark.parametrize(
+    ("fault", "cause", "mode"),
+    [
+        ("link-cut@12:45", "no telemetry for long", "RTL"),  # by itself: nobody could tell it
+        ("gps-loss@12", "the autopilot has lost its position", "LAND"),
+        ("battery-low@12", "the battery is needed for the way home", "LAND"),
+    ],
+)
+def test_what_goes_wrong_ends_as_documented_with_the_pump_off_and_the_other_goes_on(fly, fault, cause, mode):
+    words = ("--set", "mission.duration_s=40", "--set", "control.law=closed-form", "--fault", f"1:{fault}")
+    summary, _ = fly("six_drones", *words, "--physics", "ideal", "--speedup", 1.5)
     is_safe(summary)
-    first, cut = summary["drones"]
-    assert cut["truth"]["mode"] == "RTL"  # by itself: nobody could tell it
-    assert "no telemetry for long" in cut["causes"]
+    first, hurt = summary["drones"]
+    assert hurt["truth"]["mode"] == mode
+    assert cause in hurt["causes"]
     assert first["truth"]["mode"] == "LAND"
+    assert not first["causes"]

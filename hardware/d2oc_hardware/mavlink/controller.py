@@ -129,6 +129,11 @@ class MavlinkController:
 
     # Words of an operator
 
+    @property
+    def keeps_fence(self) -> bool:
+        """It holds one."""
+        return True
+
     async def connect(self) -> None:
         """Find the vehicle, refuse what is unknown, ask for telemetry; returns when it reports a position."""
         if self._task is None:

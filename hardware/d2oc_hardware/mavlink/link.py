@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.mavlink.codec import Codec, Message
@@ -170,24 +170,63 @@ async def open_link(
         raise FlightError(f"link '{where}': write udp:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or serial:DEVICE:BAUD")
     link = Link(system, component, key, Log(log))
     loop = asyncio.get_running_loop()
+    if kind in ("tcp", "serial"):
+        link.first_address = (name, int(number))
+        await open_stream(link, where, where)
+        return link
     try:
         if kind == "udp":
             await loop.create_datagram_endpoint(lambda: link, local_addr=(name, int(number)))
-        elif kind == "udpout":
+        else:
             link.first_address = (name, int(number))
             await loop.create_datagram_endpoint(lambda: link, local_addr=("0.0.0.0", 0))
-        elif kind == "tcp":
-            await _open_tcp(link, name, int(number))
-        else:
-            _open_serial(link, name, int(number))
     except OSError as error:
         raise FlightError(f"link '{where}': cannot be opened ({error.strerror or error})") from None
     return link
 
 
-async def _open_tcp(link: Link, host: str, port: int) -> None:
+class Stream(Protocol):
+    """What speaks over a stream of bytes."""
+
+    def use_stream(self, write: Callable[[bytes], object], close: Callable[[], None]) -> None:
+        """It is there."""
+
+    def stream_received(self, data: bytes) -> None:
+        """Bytes are there."""
+
+
+async def open_stream(link: Stream, where: str, told: str) -> None:
+    """Open a stream for `link`.
+
+    Parameters
+    ----------
+    link : Stream
+        Who speaks over it.
+    where : str
+        ``tcp:HOST:PORT`` or ``serial:DEVICE:BAUD``.
+    told : str
+        What the user called it.
+
+    Raises
+    ------
+    FlightError
+        If `where` is neither, or cannot be opened.
+    """
+    kind, _, rest = where.partition(":")
+    name, _, number = rest.rpartition(":")
+    if kind not in ("tcp", "serial") or not name or not number.isdigit():
+        raise FlightError(f"link '{told}': write tcp:HOST:PORT or serial:DEVICE:BAUD for a stream")
+    try:
+        if kind == "tcp":
+            await _open_tcp(link, name, int(number))
+        else:
+            _open_serial(link, name, int(number))
+    except OSError as error:
+        raise FlightError(f"link '{told}': cannot be opened ({error.strerror or error})") from None
+
+
+async def _open_tcp(link: Stream, host: str, port: int) -> None:
     reader, writer = await asyncio.open_connection(host, port)
-    link.first_address = (host, port)
 
     async def read() -> None:
         with suppress(OSError):  # the other side has gone: telemetry that grows old says so
@@ -203,7 +242,7 @@ async def _open_tcp(link: Link, host: str, port: int) -> None:
     link.use_stream(lambda data: writer.write(data), close)
 
 
-def _open_serial(link: Link, device: str, baud: int) -> None:
+def _open_serial(link: Stream, device: str, baud: int) -> None:
     """A serial line as 8N1, raw, by termios: no library is needed for that."""
     import termios
     import tty
@@ -234,5 +273,4 @@ def _open_serial(link: Link, device: str, baud: int) -> None:
         os.close(number)
 
     loop.add_reader(number, read)
-    link.first_address = (device, 0)
     link.use_stream(lambda data: os.write(number, data), close)

@@ -34,7 +34,7 @@ from d2oc_hardware.simulated.json_physics import JsonPhysics
 from d2oc_hardware.simulated.parameters import DEFAULTS
 from d2oc_hardware.simulated.plant import PUMP_OUTPUTS, chosen
 from d2oc_hardware.simulated.private_network import die_with_parent, enter_private_network
-from d2oc_hardware.simulated.process import LOOPBACK, MOST_PEERS, PEER_FORGOTTEN_S, PlannedFault, VehicleSetup
+from d2oc_hardware.simulated.process import LOOPBACK, MOST_PEERS, PEER_FORGOTTEN_S, SEVERITY, PlannedFault, VehicleSetup
 from d2oc_hardware.simulated.protocol import tank_message
 
 CREW_SYSTEM = 254
@@ -56,7 +56,7 @@ PUMP_SERVO_LOW = 1000
 OURS_ALONE = frozenset({"SIM_EKF_DELAY", "SIM_TANK_L", "SIM_PUMP_L_MIN", "SIM_SERVICE", "SIM_ENDURANCE"})
 """Parameters of the simulated autopilot that mean nothing to the real one."""
 PARAMETER_FAULTS = {"gps-loss": ("SIM_GPS1_ENABLE", 0.0), "wind": ("SIM_WIND_SPD", 20.0)}
-OWN_FAULTS = ("link-cut",)
+OWN_FAULTS = ("link-cut", "battery-low")
 BENCH: dict[str, float] = {
     "BATT_MONITOR": 4,
     "WPNAV_ACCEL": 500,  # with 250 as delivered it follows no command of 3 m/s^2
@@ -344,6 +344,8 @@ class RealArduCopter:
     def _set_fault(self, kind: str, holds: bool) -> None:
         if kind == "link-cut":
             self._cut = holds
+        elif kind == "battery-low":
+            self._command(BATTERY_RESET, 255.0, SEVERITY[kind] if holds else 100.0 * self._told_charge)
         else:
             name, bad = PARAMETER_FAULTS[kind]
             value = bad if holds else float(not bad)

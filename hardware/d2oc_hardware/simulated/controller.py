@@ -60,6 +60,11 @@ class SimulatedController:
         """It behaves like ArduPilot."""
         return "ArduPilot"
 
+    @property
+    def keeps_fence(self) -> bool:
+        """It holds one."""
+        return True
+
     async def connect(self) -> None:
         """Wait until it knows where it is."""
         await self._until(lambda: self.telemetry.health.position_known, "the vehicle has no position")

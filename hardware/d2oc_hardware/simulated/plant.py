@@ -13,6 +13,8 @@ IDEAL_LAG = 0.35
 """By which the velocity of a point mass follows its command, its control period included; measured. [s]"""
 ARDUCOPTER_LAG = 0.5
 """The same of a real ArduCopter, whatever it flies. [s]"""
+BETAFLIGHT_LAG = 0.6
+"""The same of a real Betaflight, flown by `d2oc_hardware.betaflight`. [s]"""
 LAG = {"research-quadrotor": 0.5, "sprayer": 0.4, "hexacopter-sprayer": 0.35, "octocopter-sprayer": 0.3}
 """The same of rigid bodies, by airframe; of others the largest is taken. [s]"""
 PUMP_OUTPUTS = {"arducopter-bullet": 9}

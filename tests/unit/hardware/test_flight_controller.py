@@ -6,6 +6,8 @@ import asyncio
 import math
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,13 +18,19 @@ from pathlib import Path
 
 import pytest
 
+from d2oc_hardware.betaflight.controller import BetaflightController
+from d2oc_hardware.betaflight.link import open_msp
 from d2oc_hardware.clock import Clock
+from d2oc_hardware.failsafe import Situation, Watch
 from d2oc_hardware.flight_controller import FencePolygon, FlightError, Mode
 from d2oc_hardware.frames import FieldDatum, Geodetic, Place, Velocity
+from d2oc_hardware.guard import Guard
+from d2oc_hardware.keep_out import Area
 from d2oc_hardware.logs.telemetry import packet_length
 from d2oc_hardware.mavlink.codec import dialect
 from d2oc_hardware.mavlink.controller import MavlinkController
 from d2oc_hardware.mavlink.link import open_link
+from d2oc_hardware.promise import Limits, Motion
 from d2oc_hardware.simulated.autopilot import Autopilot
 from d2oc_hardware.simulated.controller import SimulatedController
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
@@ -66,6 +74,9 @@ class Bench:
     """How far it may be behind after some seconds, and from where it keeps its place. [m]"""
     a_parameter = "GUID_TIMEOUT"
     """One that is 1."""
+    keeps_fence = True
+    patience = 60
+    """In which a flight must be over. [s]"""
 
     def __init__(self, controller, autopilot, clock, tidy=()):
         self.controller, self.autopilot, self.clock, self.tidy = controller, autopilot, clock, tidy
@@ -279,6 +290,50 @@ async def real_px4():
     return await heard(RealPx4Bench(MavlinkController(link, 7, DATUM, clock), clock, other, process, tidy))
 
 
+class RealBetaflightBench(RealBench):
+    """A real Betaflight on a body of the bullet world, in real time; a person's hand comes as signals."""
+
+    a_parameter = "pid_process_denom"
+    keeps_fence = False
+    patience = 120
+
+    def a_person_takes_over(self):
+        self.process.send_signal(signal.SIGUSR1)
+
+    def spoil_the_battery(self):
+        self.process.send_signal(
+            signal.SIGUSR2
+        )  # it arms with any battery, but not while somebody is at its command line
+
+    async def close(self):
+        await self.controller.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+async def real_betaflight():
+    with socket.socket() as any_socket:
+        any_socket.bind(("127.0.0.1", 0))
+        port = any_socket.getsockname()[1]
+    at = ",".join(map(repr, DATUM.geodetic(START)))
+    driver = Path(__file__).with_name("betaflight_driver.py")
+    process = subprocess.Popen([sys.executable, driver, os.environ["BETAFLIGHT_BIN"], str(port), at])
+    clock, end = Clock(), time.monotonic() + 60.0
+    while True:
+        try:
+            link = await open_msp(f"msp:tcp:127.0.0.1:{port}", clock)
+            break
+        except FlightError:
+            assert process.poll() is None
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+    return RealBetaflightBench(BetaflightController(link, DATUM, clock), clock, None, process, ())
+
+
+needs_betaflight = pytest.mark.skipif(
+    "BETAFLIGHT_BIN" not in os.environ,
+    reason="BETAFLIGHT_BIN names no Betaflight built for this machine, see docs/flying.md",
+)
 needs_px4 = pytest.mark.skipif(
     "PX4_DIR" not in os.environ, reason="PX4_DIR names no folder of a PX4 built for this machine, see docs/flying.md"
 )
@@ -294,6 +349,7 @@ BENCHES = [
     over_serial,
     pytest.param(real_arducopter, marks=[pytest.mark.sitl, needs_arducopter]),
     pytest.param(signed_real_arducopter, marks=[pytest.mark.sitl, needs_arducopter]),
+    pytest.param(real_betaflight, marks=[pytest.mark.sitl, needs_betaflight]),
     pytest.param(real_px4, marks=[pytest.mark.sitl, needs_px4]),
 ]
 
@@ -325,7 +381,7 @@ def fly(request):
         async def whole():
             bench = await request.param()
             try:
-                await asyncio.wait_for(flight(bench.controller, bench), 60)
+                await asyncio.wait_for(flight(bench.controller, bench), bench.patience)
             finally:
                 await bench.close()
 
@@ -426,6 +482,39 @@ def test_a_refusal_is_a_sentence(fly):
     fly(flight)
 
 
+async def push_against(controller, clock, guard, wish, seconds):
+    """Ask for a velocity through the guard, ten times a second; the places where it was, and the longest gap. [s]"""
+    places, gap, end, before = [], 0.0, clock.now() + seconds, clock.now()
+    while clock.now() < end:
+        now, t = clock.now(), controller.telemetry
+        gap, before = max(gap, now - before), now
+        fine = Situation(
+            ours=True, position_known=True, inside=True, telemetry_age=now - t.position_time, setpoint_age=0.0,
+            operator_age=0.0, battery=1.0, tank=10.0, home_distance=0.0, height=t.position.up, wind=0.0,
+        )  # fmt: skip
+        controller.fly(guard.judge(now, Motion(t.position, t.velocity, now - t.position_time), wish, fine).velocity)
+        places.append(t.position)
+        await clock.sleep(0.1)
+    return places, gap
+
+
+@pytest.mark.parametrize("wish", [Velocity(6.0, 0.0, 0.0), Velocity(4.0, 4.0, 0.0)], ids=["at an edge", "at a corner"])
+def test_whoever_is_told_to_fly_out_of_the_fence_stops_in_front_of_it(fly, wish):
+    area = Area([(0.0, -30.0), (45.0, -30.0), (45.0, 10.0), (0.0, 10.0)])
+
+    async def flight(controller, bench):
+        await in_the_air(controller)
+        guard = Guard(Limits(), Watch(), area)
+        places, gap = await push_against(controller, bench.clock, guard, wish, 14.0)
+        if gap > Limits().period + Limits().latency:
+            pytest.skip(f"the machine was too busy: {gap:.2f} s between two commands")
+        nearest = min(area.distance(p.east, p.north) if area.contains(p.east, p.north) else -1.0 for p in places)
+        assert nearest < 3.0, "it did not come near"
+        assert nearest > 0.0
+
+    fly(flight)
+
+
 def test_a_fence_and_a_mission_come_back_as_they_were_sent(fly):
     fence = [
         FencePolygon(((-50.0, -50.0), (60.0, -50.0), (60.0, 70.0), (-50.0, 70.0)), True),
@@ -435,6 +524,11 @@ def test_a_fence_and_a_mission_come_back_as_they_were_sent(fly):
 
     async def flight(controller, bench):
         await controller.connect()
+        if not bench.keeps_fence:
+            for refused in (controller.upload_fence(fence), controller.read_fence(), controller.upload_mission(places)):
+                with pytest.raises(FlightError, match=r"keeps no geofence|flies no missions"):
+                    await refused
+            return
         await controller.upload_fence(fence)
         back = await controller.read_fence()
         assert [p.inside_allowed for p in back] == [True, False]

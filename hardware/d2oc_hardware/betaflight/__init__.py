@@ -1,0 +1,1 @@
+"""Betaflight over MSP: angles and throttle, closed into velocities by this program."""
