@@ -20,7 +20,7 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.logs.read import read_logs
 from d2oc_hardware.logs.track import Locate, track_of
 from d2oc_hardware.logs.vehicle_log import Floats, VehicleLog, local_places
-from d2oc_hardware.resumed import n_agents_of
+from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, n_agents_of
 
 
 def record_of_logs(
@@ -77,7 +77,10 @@ def record_of_logs(
         "simulated": None,
         **({} if utc is None else {"tick_0": as_utc(utc + began)}),
     }
-    return record_as_flown(loaded, (prepared, farm), track, out, overwrite=overwrite, known=known)
+    record = record_as_flown(loaded, (prepared, farm), track, out, overwrite=overwrite, known=known)
+    if farm is not None and out is not None:  # so that `d2oc fly --resume` sprays what this flight has left
+        keep_laid(out / LAID_BEFORE, farm.runtime.ground.deposit)
+    return record
 
 
 def in_order(vehicles: Sequence[VehicleLog], fleet: Fleet) -> list[VehicleLog]:

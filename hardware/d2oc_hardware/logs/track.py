@@ -29,6 +29,8 @@ OFF_GROUND_M = 0.5
 """A vehicle that is armed and this much higher than where it was first is in the air."""
 AT_HEIGHT = 0.9
 """Share of its usual height above which it is neither taking off nor landing."""
+MOST_OF_A_STEP = 0.5
+"""A step counts as treated when the pump ran for this share of it, where nothing is sprayed."""
 HOP_M = 40.0
 """A way without treatment that is longer than this is transit, a shorter one a turn."""
 MOST_STEPS = 1_000_000
@@ -149,41 +151,77 @@ def _require_near(ways: Sequence[_Way], field: Field) -> None:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """One vehicle at every tick, and in the steps that end there; arrays of shape (K + 1,)."""
+
+    place: Floats
+    """Shape (K + 1, 3). [m]"""
+    velocity: Floats
+    """Shape (K + 1, 2). [m/s]"""
+    climbed: Floats
+    """Above where it was first. [m]"""
+    up: Flags
+    """Whether it was in the air."""
+    seen: Flags
+    """Whether the log tells where it was."""
+    pump: Floats
+    """Mean share of its largest flow."""
+    ran: Floats
+    """Share of the step for which the pump ran."""
+    charge: Floats
+    """Of the battery, 0 to 1; NaN where it is not told."""
+
+
+def _steps(way: _Way, times: Floats, pump_output: int | None) -> _Steps:
+    log = way.log
+    place = np.column_stack([np.interp(times, way.time, way.place[:, axis]) for axis in range(3)])
+    velocity = np.column_stack([np.interp(times, way.time, _velocity(way, axis)) for axis in range(2)])
+    up = held(times, way.time, way.up.astype(np.float64), float(way.up[0])) > 0.0
+    seen = _seen(way, times)
+    _require_seen(way, up, seen)
+    told, flying = log.pump(pump_output), up & seen
+    return _Steps(
+        place=place,
+        velocity=velocity,
+        climbed=place[:, 2] - way.place[0, 2],
+        up=up,
+        seen=seen,
+        pump=flying * _means(told[:, 0], told[:, 1], times),
+        ran=flying * _means(told[:, 0], told[:, 1] > 0.0, times),
+        charge=held(times, log.battery[:, 0], log.battery[:, 1], math.nan),
+    )
+
+
 def _resampled(ways: Sequence[_Way], times: Floats, field: Field, sprays: bool, pump_output: int | None) -> Track:
-    shape = (len(times), len(ways))
-    position, velocity = np.empty((*shape, 2)), np.empty((*shape, 2))
-    height, climbed, seen, up = np.empty(shape), np.empty(shape), np.ones(shape, np.bool_), np.zeros(shape, np.bool_)
-    pump, ran, battery = np.zeros(shape), np.zeros(shape), np.full(shape, np.nan)
-    for r, way in enumerate(ways):
-        for axis in range(2):
-            position[:, r, axis] = np.interp(times, way.time, way.place[:, axis])
-            velocity[:, r, axis] = np.interp(times, way.time, _velocity(way, axis))
-        height[:, r] = np.interp(times, way.time, way.place[:, 2])
-        climbed[:, r] = height[:, r] - way.place[0, 2]
-        up[:, r] = held(times, way.time, way.up.astype(np.float64), float(way.up[0])) > 0.0
-        seen[:, r] = _seen(way, times)
-        _require_seen(way, up[:, r], seen[:, r])
-        told = way.log.pump(pump_output)
-        pump[:, r] = _means(told[:, 0], told[:, 1], times)
-        ran[:, r] = _means(told[:, 0], told[:, 1] > 0.0, times)
-        if len(way.log.battery):
-            battery[:, r] = held(times, way.log.battery[:, 0], way.log.battery[:, 1], math.nan)
-    flying = up & seen
-    pump[~flying] = ran[~flying] = 0.0
-    if (pump > 0.0).any():
-        treats = (pump > 0.0) if sprays else (ran >= 0.5)
-    elif sprays:
+    steps = [_steps(way, times, pump_output) for way in ways]
+    treats = _treats(steps, field, sprays)
+    hop = HOP_M if sprays else 0.0
+    phases = [_phases(own, treating, hop) for own, treating in zip(steps, treats, strict=True)]
+    return Track(
+        position=np.stack([own.place[:, :2] for own in steps], axis=1),
+        velocity=np.stack([own.velocity for own in steps], axis=1),
+        phase=np.stack(phases, axis=1),
+        treats=np.stack(treats, axis=1),
+        pump=np.stack([own.pump for own in steps], axis=1),
+        telemetry={
+            "height_m": np.stack([own.place[:, 2] for own in steps], axis=1),
+            "seen": np.stack([own.seen.astype(np.float64) for own in steps], axis=1),
+            "battery_percent": np.stack([100.0 * own.charge for own in steps], axis=1),
+        },
+    )
+
+
+def _treats(steps: Sequence[_Steps], field: Field, sprays: bool) -> list[Flags]:
+    """Steps in which each vehicle treated: by its pump, or where no pump ever runs, over the field at its height."""
+    if any((own.pump > 0.0).any() for own in steps):
+        return [(own.pump > 0.0) if sprays else (own.ran >= MOST_OF_A_STEP) for own in steps]
+    if sprays:
         raise FlightError(
             "no pump runs in these logs while anybody flies; if it is driven by another output, give --fleet a file "
             "with pump_output"
         )
-    else:
-        treats = _covers(position, climbed, flying, field)
-    hop = HOP_M if sprays else 0.0
-    own = [(position[:, r], climbed[:, r], up[:, r], seen[:, r], treats[:, r]) for r in range(len(ways))]
-    phase = np.stack([_phases(*columns, hop) for columns in own], axis=1)
-    telemetry = {"height_m": height, "seen": seen.astype(np.float64), "battery_percent": 100.0 * battery}
-    return Track(position, velocity, phase, treats, pump, telemetry)
+    return [own.up & own.seen & field.contains(own.place[:, :2]) & _is_high(own.climbed, own.up) for own in steps]
 
 
 def _velocity(way: _Way, axis: int) -> Floats:
@@ -224,43 +262,36 @@ def _means(moments: Floats, values: NDArray[Any], times: Floats) -> Floats:
     return np.concatenate([[0.0], np.diff(integral) / np.diff(times)])
 
 
-def _covers(position: Floats, height: Floats, flying: Flags, field: Field) -> Flags:
-    """Where no pump is: who flies over the field at its height treats."""
-    inside = field.contains(position.reshape(-1, 2)).reshape(flying.shape)
-    high = np.stack([_is_high(height[:, r], flying[:, r]) for r in range(flying.shape[1])], axis=1)
-    return np.asarray(flying & inside & high)
-
-
 def _is_high(height: Floats, flying: Flags) -> Flags:
     usual = float(np.median(height[flying])) if flying.any() else 0.0
     return np.asarray(height >= AT_HEIGHT * usual)
 
 
-def _phases(position: Floats, height: Floats, up: Flags, seen: Flags, treats: Flags, hop: float) -> NDArray[np.int32]:
+def _phases(own: _Steps, treats: Flags, hop: float) -> NDArray[np.int32]:
     """What one vehicle was doing in the step that ends at each tick, by when it treated.
 
     As in the simulation of spraying missions, ways without treatment up to `hop` belong to the mission. [m]
     """
-    phase = np.full(len(up), int(Phase.GROUND), np.int32)
-    flights = _runs(up)
+    phase = np.full(len(own.up), int(Phase.GROUND), np.int32)
+    flights = _runs(own.up)
     for first, end in flights:
-        high = np.flatnonzero(_is_high(height[first:end], np.ones(end - first, np.bool_))) + first
+        high = np.flatnonzero(_is_high(own.climbed[first:end], own.up[first:end])) + first
         phase[first:end] = Phase.TRANSIT
         rising, sinking = (int(high[0]), int(high[-1]) + 1) if len(high) else (first, end)
         done = np.flatnonzero(treats[first:end]) + first
         if len(done):
             phase[done] = Phase.MISSION
             phase[done[-1] + 1 : end] = Phase.RETURN
-            sinking = max(sinking, int(done[-1]) + 1)
+            rising, sinking = min(rising, int(done[0])), max(sinking, int(done[-1]) + 1)
             for here, there in itertools.pairwise([rising - 1, *done.tolist()]):
-                steps = np.diff(position[max(here, 0) : there + 1], axis=0)
+                steps = np.diff(own.place[max(here, 0) : there + 1, :2], axis=0)
                 if np.hypot(*steps.T).sum() <= (HOP_M if here >= rising else hop):
                     phase[here + 1 : there] = Phase.MISSION
         phase[first:rising] = Phase.TAKE_OFF
         phase[sinking:end] = Phase.LANDING
     for (_, down), (rises, _) in itertools.pairwise(flights):
         phase[down:rises] = Phase.SERVICE
-    phase[~seen] = Phase.LOST
+    phase[~own.seen] = Phase.LOST
     return phase
 
 

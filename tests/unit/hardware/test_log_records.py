@@ -14,6 +14,7 @@ import tomli_w
 
 from d2oc.errors import RecordError
 from d2oc.export import ExportOptions, export_record
+from d2oc.geo.frame import LocalFrame
 from d2oc.record import load_record
 from d2oc.scenario import load_scenario, scenario_toml
 from d2oc.transport.wasserstein import wasserstein2
@@ -23,7 +24,9 @@ from d2oc_hardware.frames import FieldDatum, Place
 from d2oc_hardware.logs.replay import record_of_logs
 from d2oc_hardware.logs.telemetry import packets_of
 from d2oc_hardware.mavlink.codec import Codec
+from d2oc_hardware.resumed import prepared_for
 from d2oc_hardware.simulated.protocol import GLOBAL_POSITION, HEARTBEAT, SERVO, Protocol
+from d2oc_hardware.swarm import FlightPlan, Swarm
 from d2oc_viz.report import write_report
 
 RATES = {GLOBAL_POSITION: 0.1, SERVO: 0.1, HEARTBEAT: 0.5}
@@ -191,6 +194,20 @@ def test_the_command_makes_a_run_folder_on_which_everything_works(sprayed, tmp_p
     assert len(list((tmp_path / "plans").iterdir())) == summary["sorties"]
     with pytest.raises(RecordError, match="holds a record already"):
         sprayed.replayed(tmp_path / "flown")
+    rest = prepared_for(sprayed.scenario, tmp_path / "flown")[1]
+    litres = sum(leg.segment.litres for drone in rest.runtime.drones for leg in drone.route)
+    assert 0.0 < litres < 0.6 * summary["litres"]  # d2oc fly --resume sprays what is missing, no more
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_flight_of_a_fleet_file_stands_where_its_datum_is(covered, tmp_path, simulated):
+    """One of simulated vehicles is nowhere, unless its field says where."""
+    swarm = Swarm(FlightPlan(covered.scenario, covered.fleet, tmp_path, simulated=simulated), print)
+    place = LocalFrame.of_record(swarm._header().georeference)
+    if simulated:
+        assert place is None
+    else:
+        assert place.to_lon_lat([(0.0, 0.0)])[0] == pytest.approx([8.545594, 47.397742], abs=1e-9)
 
 
 def test_a_log_of_the_real_firmware_becomes_a_record():
