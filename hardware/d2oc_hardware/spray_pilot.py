@@ -143,7 +143,7 @@ class SprayPilot(Pilot):
         """Let the machine decide for every period that has passed since the mission began."""
         while self._begin is not None and self._clock.now() >= self._begin + self._tick * self.task.time_step:
             now, t = self._clock.now(), self._controller.telemetry
-            flown, acted = self._steering, self.phase == Phase.MISSION
+            flown, acted = self._steering, self.phase == Phase.MISSION and t.mode == Mode.OURS
             self._listen()
             if not self._ends:
                 self._decide(now, t)
