@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -150,3 +152,19 @@ def test_rate_gains_give_the_bandwidth_of_the_airframe():
 def test_more_rotors_are_refused_with_a_sentence():
     with pytest.raises(FlightError, match="four rotors on four arms only"):
         require_quadrotor(load_preset("sprayer"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--speedup", "2"], "wall's pace only"),
+        (["--fault", "0:gps-loss@3"], "one --fault only"),
+        (["--set", "vehicle.preset=hexacopter-sprayer", "--set", "world.kind=bullet"], "four rotors on four arms"),
+    ],
+)
+def test_what_a_betaflight_cannot_do_is_told_before_it_starts(words, sentence):
+    command = [sys.executable, "-m", "d2oc", "fly", "six_drones", "--sim", "1", "--betaflight", sys.executable, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert sentence in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
