@@ -143,6 +143,7 @@ class Machine:
             moving = np.zeros(len(team.kind), np.bool_)
             moving[r] = self._moved
             self._runtime.settle(k - 1, self._before, moving, pumps=pumped)
+            self.team.note(k - 1, self._runtime.stroke(r))
             _, samples, amounts = self._runtime.consumption(k - 1)
             self.entries = samples.tolist(), amounts.tolist()
             self.told = self._telemetry()
@@ -157,9 +158,10 @@ class Machine:
         drone.held = drone.sorties > 0 and not may_rise
         self.takes_over = self.team.obey(k, at_once=may_turn)
         self._before = team.state.copy()
-        self._place(ahead)
+        # It is steered from where that acts; what it has sprayed and where it has arrived, it is where it is.
+        team.state[r, : len(state)] = ahead
         self._runtime.decide(k)
-        self._place(state)  # what it tells the others is where it is
+        team.state[r, : len(state)] = state
         self._moved = drone.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN)
         return np.asarray(team.input[r, :2].copy())
 
