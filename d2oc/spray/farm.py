@@ -284,7 +284,9 @@ class FarmRuntime:
         if self._guide is not None:
             self._steer_by_guide(k)
 
-    def settle(self, k: int, before: Floats, moving: Flags, *, pumps: bool = True) -> None:
+    def settle(
+        self, k: int, before: Floats, moving: Flags, *, pumps: bool = True, duration: float | None = None
+    ) -> None:
         """Account for step k, which has been flown: liquid, energy, service, news.
 
         Parameters
@@ -296,13 +298,15 @@ class FarmRuntime:
             Who moved.
         pumps : bool
             Whether the pumps ran where they were to.
+        duration : float, optional
+            How long the step took; default: a period. [s]
         """
         team, dt = self.team, self._dt
         team.active[:] = [d.phase == Phase.MISSION for d in self.drones]
         self._strokes.clear()
         for drone in self.drones:
             if pumps:
-                self._spray(drone, before[drone.number])
+                self._spray(drone, before[drone.number], dt if duration is None else duration)
             self._draw(drone)
         if self._bodies is None:
             self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
@@ -909,7 +913,7 @@ class FarmRuntime:
 
     # Liquid and energy
 
-    def _spray(self, drone: Drone, before: Floats) -> None:
+    def _spray(self, drone: Drone, before: Floats, dt: float) -> None:
         on = drone.phase == Phase.MISSION and (drone.on_pass or self._guide is not None) and drone.liquid > 0.0
         if not on:
             drone.pump = 0.0
@@ -917,7 +921,7 @@ class FarmRuntime:
         r, kind = drone.number, self.team.kind[drone.number]
         position = before[self.motion.position_states[kind]]
         velocity = before[self.motion.velocity_states[kind]]
-        acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / self._dt
+        acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / dt
         shift, stray = self.task.shift + self._air.seen_shift(r), self._air.stray(r)
         way = Way(
             float(position[0]), float(position[1]), float(velocity[0]), float(velocity[1]),
@@ -928,7 +932,7 @@ class FarmRuntime:
         line, forwards = (leg.segment.line, 1.0 if leg.forwards else -1.0) if leg else (0, 1.0)
         passes = self.plan.passes[leg.segment.lattice if leg else 0]
         sprayed, beyond, evaporated, drone.pump, opened, shut = spray(
-            self._mode, self._dt, way, line, forwards, passes.flow, passes.lines, self.task.map.grid,
+            self._mode, dt, way, line, forwards, passes.flow, passes.lines, self.task.map.grid,
             self.task.footprint, self._gear, self._grounds[r], drone.pump, drone.liquid, self._space, self._consumed,
         )  # fmt: skip
         drone.liquid -= sprayed

@@ -193,6 +193,7 @@ class SprayPilot(Pilot):
             may_rise=down and self._word and t.battery is not None and t.battery >= FULL,
             tank=t.tank,
             pumped=self._pumped,
+            elapsed=now - self._stepped_at,
             charge=t.battery,
             may_turn=self._guard.latched == Answer.FLY,
         )

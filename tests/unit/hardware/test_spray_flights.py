@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_nothing_comes_down_on_the_hive_and_no_dose_is_above_the_label(flown):
     assert hive.sum() > 30
     assert cells["deposit_l_ha"][hive].max() == 0.0
     assert (cells["deposit_l_ha"] <= cells["maximum_l_ha"] + 1e-9).all()
+
+
+def test_programs_that_stand_still_now_and_then_count_what_was_sprayed_where_it_was(fly, small, flown):
+    async def busy_computer(pilots, clock):
+        while not all(pilot.is_down for pilot in pilots):
+            await clock.sleep(7.0)
+            asyncio.get_running_loop()._times.now += 0.9  # nobody runs meanwhile, and the vehicles fly on
+            for pilot in pilots:
+                pilot.serviced()
+
+    stopped = fly(load_scenario(small), beside=busy_computer)
+    assert max(max(pilot.periods) for pilot in stopped.pilots) > 0.8
+    assert stopped.causes == [[], []]
+    assert stopped.missed < flown.missed + 4.0
+    assert (stopped.cells["deposit_l_ha"] <= stopped.cells["maximum_l_ha"] + 1e-9).all()
 
 
 def test_every_machine_knows_what_all_have_laid_where_they_laid_it(flown):
