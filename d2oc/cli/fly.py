@@ -348,6 +348,8 @@ def _plan(
         raise typer.BadParameter("give either --arducopter or --betaflight")
     if betaflight is not None and speedup != 1.0:
         raise typer.BadParameter("--betaflight flies at the wall's pace only: leave out --speedup")
+    if betaflight is not None and any(":process-killed@" not in fault for fault in faults or ()):
+        raise typer.BadParameter("--betaflight knows one --fault only, process-killed")
     if sim is None and (speedup != 1.0 or faults):
         raise typer.BadParameter("--speedup and --fault are for --sim N: real vehicles have a time of their own")
     if sim is None and bus is BusName.zenoh:
@@ -358,6 +360,12 @@ def _plan(
     if sim is not None and sim != n_agents_of(loaded):
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
     prepared = prepared_for(loaded, resumed)
+    if betaflight is not None:
+        from d2oc.airframes.airframe import load_preset
+        from d2oc_hardware.simulated.betaflight_frame import require_quadrotor
+
+        for kind in prepared[0].kinds:
+            require_quadrotor(load_preset(kind.vehicle.preset))
     the_fleet = (
         load_fleet(fleet)
         if fleet is not None

@@ -167,6 +167,43 @@ def lay(deposit: Floats, grid: Grid, touched: Touched, n: int, litres: float) ->
 
 
 @compiled
+def lay_along(
+    deposit: Floats,
+    grid: Grid,
+    footprint: Footprint,
+    x: float,
+    y: float,
+    dx: float,
+    dy: float,
+    litres: float,
+    space: Touched,
+) -> None:
+    """Add liquid that came down evenly along a straight way.
+
+    Parameters
+    ----------
+    deposit : ndarray, shape (rows * columns,)
+        Changed in place. [L/ha]
+    grid, footprint : Grid, Footprint
+    x, y : float
+        Where the way begins. [m]
+    dx, dy : float
+        From there to its end. [m]
+    litres : float
+        [L]
+    space : Touched
+        Working memory.
+    """
+    length = math.sqrt(dx * dx + dy * dy)
+    pieces = max(1, math.ceil(length / grid.cell))
+    cos, sin = (dx / length, dy / length) if length > 0.0 else (1.0, 0.0)
+    for k in range(pieces):
+        share = (k + 0.5) / pieces
+        n = touch(grid, footprint, x + share * dx, y + share * dy, cos, sin, 0.5 * length / pieces, space)
+        lay(deposit, grid, space, n, litres / pieces)
+
+
+@compiled
 def room(deposit: Floats, most: Floats, spacing: float, grid: Grid, touched: Touched, n: int) -> float:
     """Litres that a piece of way may get before the first cell under it has its most. [L]"""
     least = np.inf

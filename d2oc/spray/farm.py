@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from d2oc.control.ways import Ways, way_past
 from d2oc.control.weight_sharing import Mail, empty_mail
 from d2oc.phases import Phase
 from d2oc.runtime.arrays import TeamSetup, locate_all, team_arrays
-from d2oc.spray.deposit import touched_space
+from d2oc.spray.deposit import lay_along, touched_space
 from d2oc.spray.division import Leg, Route, Worker, divide, ends_of, times_of
 from d2oc.spray.dose import DoseResponse
 from d2oc.spray.logistics import Drone, Stations, load_for
@@ -130,6 +130,19 @@ class Air:
         return np.asarray(self.unseen * self.gust_shift(r) - np.clip(self.receiver.error[r, :2], -limit, limit))
 
 
+class Stroke(NamedTuple):
+    """What a drone is believed to have laid in one period: evenly along a straight way."""
+
+    x: float
+    y: float
+    """Where it began to come down. [m]"""
+    dx: float
+    dy: float
+    """From there to where it ended. [m]"""
+    litres: float
+    """[L]"""
+
+
 class FarmRuntime:
     """Flies a spraying mission.
 
@@ -224,6 +237,7 @@ class FarmRuntime:
         self._space = touched_space(task.footprint, grid, 2.0 * grid.cell + 0.5 * time_step * 12.0)
         self._consumed = new_consumed(len(setup.weights))
         self._entries: list[tuple[int, Ints, Floats]] = []
+        self._strokes: dict[int, Stroke] = {}
         self._samples = setup.points
         self._flow = np.zeros(n)
         self.loaded = 0.0
@@ -270,7 +284,9 @@ class FarmRuntime:
         if self._guide is not None:
             self._steer_by_guide(k)
 
-    def settle(self, k: int, before: Floats, moving: Flags, *, pumps: bool = True) -> None:
+    def settle(
+        self, k: int, before: Floats, moving: Flags, *, pumps: bool = True, duration: float | None = None
+    ) -> None:
         """Account for step k, which has been flown: liquid, energy, service, news.
 
         Parameters
@@ -282,12 +298,15 @@ class FarmRuntime:
             Who moved.
         pumps : bool
             Whether the pumps ran where they were to.
+        duration : float, optional
+            How long the step took; default: a period. [s]
         """
         team, dt = self.team, self._dt
         team.active[:] = [d.phase == Phase.MISSION for d in self.drones]
+        self._strokes.clear()
         for drone in self.drones:
             if pumps:
-                self._spray(drone, before[drone.number])
+                self._spray(drone, before[drone.number], dt if duration is None else duration)
             self._draw(drone)
         if self._bodies is None:
             self._air.wind.blow(dt, np.column_stack([_velocities(team, self.motion), np.zeros(len(moving))]))
@@ -440,6 +459,14 @@ class FarmRuntime:
         """Count on the ground what somebody else was to lay on passes."""
         route = [Leg(part, True) for part in parts]
         self.ground.known[:] += planned_deposit(self.task.map.grid, self.task.footprint, self.plan.passes, route)
+
+    def stroke(self, r: int) -> Stroke | None:
+        """What drone r laid in the step that was settled last; None for nothing."""
+        return self._strokes.get(r)
+
+    def laid_along(self, stroke: Stroke) -> None:
+        """Count on the ground what somebody else has laid."""
+        lay_along(self.ground.known, self.task.map.grid, self.task.footprint, *stroke, self._space)
 
     def worker(self, drone: Drone, place: Floats) -> Worker:
         """What a drone that is at a place, shape (2,), can do from now on. [m]"""
@@ -756,24 +783,26 @@ class FarmRuntime:
     def _parts(self, drone: Drone, leg: Leg) -> tuple[Segment | None, Segment]:
         """What a drone has flown of the leg under way, None for nothing, and what is left, the present slot in it."""
         segment, passes = leg.segment, self.plan.passes[leg.segment.lattice]
-        slot = min(max(math.floor(self._slot_of(drone, segment)), segment.first), segment.last)
+        at = self._slot_of(self.team.position[drone.number], segment)
+        slot = min(max(math.floor(at), segment.first), segment.last)
         if leg.forwards:
             flown = passes.cut(segment, segment.first, slot - 1) if slot > segment.first else None
             return flown, passes.cut(segment, slot, segment.last)
         flown = passes.cut(segment, slot + 1, segment.last) if slot < segment.last else None
         return flown, passes.cut(segment, segment.first, slot)
 
-    def _slot_of(self, drone: Drone, segment: Segment) -> float:
-        """Where a drone is along the line of a segment. [slots]"""
+    def _slot_of(self, place: Floats, segment: Segment) -> float:
+        """How far along the line of a segment the liquid of a drone at a place comes down. [slots]"""
         lines = self.plan.passes[segment.lattice].lines
-        at = self.team.position[drone.number] + self.task.shift - np.array([lines.x, lines.y])
+        at = place + self.task.shift - np.array([lines.x, lines.y])
         return float(at @ np.array([lines.cos, lines.sin])) / lines.slot
 
     def _speed_on(self, drone: Drone, leg: Leg) -> float:
         """Working speed; faster where nozzles are shut, as far as that is over before they open again. [m/s]"""
         passes, segment, pace = self.plan.passes[leg.segment.lattice], leg.segment, drone.pace
         on = np.flatnonzero(passes.on(segment)) + segment.first
-        slot = self._slot_of(drone, segment)
+        place, velocity = self._place(drone)
+        slot = self._slot_of(place, segment)
         ahead = on + 1.0 - slot if leg.forwards else slot - on  # to the far end of each slot
         near = ahead[ahead > -OPEN_M / passes.lines.slot]
         if not len(near):
@@ -782,7 +811,6 @@ class FarmRuntime:
         if room <= 0.0:
             return pace.working
         brake, dt = BRAKING_SHARE * pace.acceleration, self._dt
-        _, velocity = self._place(drone)
         room += pace.working**2 / (2.0 * brake) - math.hypot(*velocity) * dt / 2.0
         fastest = brake * (-dt / 2.0 + math.sqrt(dt * dt / 4.0 + 2.0 * max(room, 0.0) / brake))
         return min(max(fastest, pace.working), pace.transit)
@@ -821,13 +849,15 @@ class FarmRuntime:
         place, velocity = self._place(drone)
         while drone.way:
             goal = drone.way[0]
-            if math.hypot(*(goal - place)) > self._arrived or math.hypot(*velocity) > SLOW_M_S:
+            away = goal - self.team.position[drone.number]
+            if math.hypot(*away) > self._arrived or math.hypot(*velocity) > SLOW_M_S:
                 self._fly_along(drone, place, goal, speed)
                 return False
             drone.way.pop(0)
         return True
 
     def _place(self, drone: Drone) -> tuple[Floats, Floats]:
+        """Where what is decided now acts, and its velocity there; `team.position` is where it is."""
         state = self.team.state[drone.number]
         kind = self.team.kind[drone.number]
         return state[self.motion.position_states[kind]], state[self.motion.velocity_states[kind]]
@@ -841,7 +871,8 @@ class FarmRuntime:
         left = (float(end[0]) - place[0]) * ux + (float(end[1]) - place[1]) * uy
         off = (place[0] - float(end[0])) * -uy + (place[1] - float(end[1])) * ux
         along = velocity[0] * ux + velocity[1] * uy
-        if left < self._arrived and abs(along) < SLOW_M_S:
+        x, y = self.team.position[drone.number]
+        if (float(end[0]) - x) * ux + (float(end[1]) - y) * uy < self._arrived and abs(along) < SLOW_M_S:
             return True
         brake, dt = BRAKING_SHARE * drone.pace.acceleration, self._dt
         room = left - along * (dt / 2.0 + self._lag)
@@ -882,7 +913,7 @@ class FarmRuntime:
 
     # Liquid and energy
 
-    def _spray(self, drone: Drone, before: Floats) -> None:
+    def _spray(self, drone: Drone, before: Floats, dt: float) -> None:
         on = drone.phase == Phase.MISSION and (drone.on_pass or self._guide is not None) and drone.liquid > 0.0
         if not on:
             drone.pump = 0.0
@@ -890,7 +921,7 @@ class FarmRuntime:
         r, kind = drone.number, self.team.kind[drone.number]
         position = before[self.motion.position_states[kind]]
         velocity = before[self.motion.velocity_states[kind]]
-        acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / self._dt
+        acceleration = (self.team.state[r][self.motion.velocity_states[kind]] - velocity) / dt
         shift, stray = self.task.shift + self._air.seen_shift(r), self._air.stray(r)
         way = Way(
             float(position[0]), float(position[1]), float(velocity[0]), float(velocity[1]),
@@ -900,12 +931,16 @@ class FarmRuntime:
         leg = drone.leg
         line, forwards = (leg.segment.line, 1.0 if leg.forwards else -1.0) if leg else (0, 1.0)
         passes = self.plan.passes[leg.segment.lattice if leg else 0]
-        sprayed, beyond, evaporated, drone.pump = spray(
-            self._mode, self._dt, way, line, forwards, passes.flow, passes.lines, self.task.map.grid,
+        sprayed, beyond, evaporated, drone.pump, opened, shut = spray(
+            self._mode, dt, way, line, forwards, passes.flow, passes.lines, self.task.map.grid,
             self.task.footprint, self._gear, self._grounds[r], drone.pump, drone.liquid, self._space, self._consumed,
         )  # fmt: skip
         drone.liquid -= sprayed
         self._flow[r] = sprayed
+        if sprayed > 0.0:
+            first, last = (position + shift + velocity * t + 0.5 * acceleration * t * t for t in (opened, shut))
+            (x, y), (dx, dy) = first.tolist(), (last - first).tolist()
+            self._strokes[r] = Stroke(x, y, dx, dy, sprayed - evaporated)
         self.sprayed += sprayed
         self.beyond += beyond
         self.evaporated += evaporated

@@ -103,7 +103,7 @@ def spray(
     tank: float,
     space: Touched,
     consumed: Consumed,
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, float, float, float, float]:
     """Spray for one control period.
 
     Parameters
@@ -137,11 +137,14 @@ def spray(
         What did not come down. [L]
     pump : float
         Flow of the pump at the end. [L/s]
+    opened, shut : float
+        When within the period the first came down and the last; equal if nothing did. [s]
     """
     far = math.sqrt(way.vx**2 + way.vy**2) * dt + 0.5 * math.sqrt(way.ax**2 + way.ay**2) * dt * dt
     pieces = max(1, math.ceil(far / grid.cell))
     h = dt / pieces
     sprayed, beyond, evaporated = 0.0, 0.0, 0.0
+    opened, shut = dt, dt
     for k in range(pieces):
         t = (k + 0.5) * h
         x = way.x + way.vx * t + 0.5 * way.ax * t * t
@@ -181,8 +184,9 @@ def spray(
         _account(ground, grid, space, n, arrived, consumed)
         beyond += lay(ground.deposit, grid, space, n, arrived)
         sprayed += litres
+        opened, shut = min(opened, k * h), (k + 1) * h
         evaporated += litres - arrived
-    return sprayed, beyond, evaporated, pump
+    return sprayed, beyond, evaporated, pump, opened, shut
 
 
 @compiled

@@ -91,7 +91,7 @@ class DroneTable(Part):
     system_id: Annotated[int, Field(ge=1, le=250)]
     """MAVLink system id."""
     link: str
-    """`udp:HOST:PORT`, `udpout:HOST:PORT`, `tcp:HOST:PORT` or `serial:DEVICE:BAUD`; Betaflight: `msp:` and one of the last."""
+    """`udp:HOST:PORT`, `udpout:HOST:PORT`, `tcp:HOST:PORT`, `serial:DEVICE:BAUD`; Betaflight: `msp:tcp:...`."""
     home_m: Corner
     """Where it takes off and lands, field frame. [m]"""
     height_m: Positive

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from d2oc.phases import Phase
 from d2oc.spray.farm import FarmRuntime
+from d2oc_hardware.flight_controller import MOST_LEASE
 from d2oc_hardware.teamwork import Teamwork
 
 SPARE = 1.05
 """A tank must hold this times what is to be sprayed: what is counted and what is pumped differ a little."""
+INSTANT = 0.01
+"""A shorter step is no step. [s]"""
 
 
 class Machine:
@@ -105,6 +108,7 @@ class Machine:
         may_rise: bool,
         tank: float | None,
         pumped: bool,
+        elapsed: float,
         charge: float | None,
         may_turn: bool = True,
     ) -> NDArray[Any]:
@@ -126,6 +130,8 @@ class Machine:
             What its tank holds, None where it does not say. [L]
         pumped : bool
             Whether the pump was seen to run in the step that ends.
+        elapsed : float
+            How long the step took that ends: a process that stood still makes up for periods one after the other. [s]
         charge : float or None
             Of the battery, 0 to 1.
         may_turn : bool
@@ -142,7 +148,10 @@ class Machine:
         if self._before is not None:
             moving = np.zeros(len(team.kind), np.bool_)
             moving[r] = self._moved
-            self._runtime.settle(k - 1, self._before, moving, pumps=pumped)
+            duration = min(elapsed, self._runtime.time_step + MOST_LEASE)
+            pumps = pumped and duration > INSTANT
+            self._runtime.settle(k - 1, self._before, moving, pumps=pumps, duration=duration)
+            self.team.note(k - 1, self._runtime.stroke(r))
             _, samples, amounts = self._runtime.consumption(k - 1)
             self.entries = samples.tolist(), amounts.tolist()
             self.told = self._telemetry()
@@ -157,9 +166,10 @@ class Machine:
         drone.held = drone.sorties > 0 and not may_rise
         self.takes_over = self.team.obey(k, at_once=may_turn)
         self._before = team.state.copy()
-        self._place(ahead)
+        # It is steered from where that acts; what it has sprayed and where it has arrived, it is where it is.
+        team.state[r, : len(state)] = ahead
         self._runtime.decide(k)
-        self._place(state)  # what it tells the others is where it is
+        team.state[r, : len(state)] = state
         self._moved = drone.phase in (Phase.TRANSIT, Phase.MISSION, Phase.RETURN)
         return np.asarray(team.input[r, :2].copy())
 

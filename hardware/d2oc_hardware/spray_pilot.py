@@ -177,7 +177,12 @@ class SprayPilot(Pilot):
         self._machine.team.take(await self._think(divide))
 
     def _decide(self, now: float, t: Telemetry) -> None:
-        state, ahead = self._state(now, t), self._ahead(now, t)
+        comes_down = self.phase in (Phase.LANDING, Phase.SERVICE) and self._machine.phase == Doing.RETURN
+        if comes_down and t.position is not None:
+            # For the machine it has arrived: an autopilot lands a little off its pad.
+            t = replace(t, position=Place(*self._machine.pad, t.position.up), velocity=STANDSTILL)
+        state = self._state(now, t)
+        ahead = state if comes_down else self._ahead(now, t)
         down = t.landed and not t.armed
         wanted = self._machine.step(
             self._tick,
@@ -188,6 +193,7 @@ class SprayPilot(Pilot):
             may_rise=down and self._word and t.battery is not None and t.battery >= FULL,
             tank=t.tank,
             pumped=self._pumped,
+            elapsed=now - self._stepped_at,
             charge=t.battery,
             may_turn=self._guard.latched == Answer.FLY,
         )
@@ -235,9 +241,6 @@ class SprayPilot(Pilot):
         """
         told, lag, place = self._guard.last, self.task.lag, t.position
         assert place is not None
-        if self.phase in (Phase.LANDING, Phase.SERVICE) and self._machine.phase == Doing.RETURN:
-            # It comes down, so for the machine it has arrived: an autopilot lands a little off its pad.
-            told, lag, place = STANDSTILL, 0.0, Place(*self._machine.pad, place.up)
         here = place._replace(east=place.east + lag * t.velocity.east, north=place.north + lag * t.velocity.north)
         state = self._state(now, replace(t, position=here))
         names = self.task.state_names

@@ -12,6 +12,7 @@ either: two that cannot hear each other must not both fly the same pass.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -21,13 +22,13 @@ import numpy as np
 from d2oc.arrays import Floats
 from d2oc.phases import Phase
 from d2oc.spray.division import Leg, Route
-from d2oc.spray.farm import NEWS_INTERVAL_S, WORTH_HELPING_S, FarmRuntime
+from d2oc.spray.farm import NEWS_INTERVAL_S, WORTH_HELPING_S, FarmRuntime, Stroke
 from d2oc.spray.logistics import Drone
 from d2oc.spray.passes import Segment
 from d2oc.spray.work import Slots, is_of, left_of, legs_left
 from d2oc_hardware.flight_controller import MOST_LEASE
 
-VERSION = 1
+VERSION = 2
 """Of a word; others are not understood."""
 SILENT_S = 5.0
 """A machine that was not heard for so long may be lost. [s]"""
@@ -36,6 +37,15 @@ AGAIN_S = 10.0
 MISSED_WORDS = 2
 """The last words of a lost machine that may not have been heard; after them its pump has run for a lease."""
 
+KEPT_WORDS = 16
+"""A word tells what was laid in so many periods, so that as many words before it may be lost."""
+CM, TENTH_ML = 100.0, 10_000.0
+"""Units of what words tell, to one metre and to one litre."""
+FARTHEST_CM, MOST_TENTH_ML = 10_000_000, 1_000_000
+"""Larger numbers are nonsense."""
+
+Laid = tuple[int, int, int, int, int, int]
+"""Period; where it began to come down, and from there to where that ended, in cm; how much, in tenths of a mL."""
 Part = tuple[int, int, int, int]
 """Lattice, line, first and last slot."""
 Way = tuple[int, int, int, int, bool]
@@ -80,6 +90,8 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     """It will not fly any more, or only home."""
     flown: tuple[Part, ...]
     """All that it has flown."""
+    laid: tuple[Laid, ...]
+    """What it has laid in the last `KEPT_WORDS` periods."""
     of_pass: tuple[Part | None, Part, bool] | None
     """What it has flown of the pass that it is on, the rest, and whether it flies forwards."""
     route: tuple[Way, ...]
@@ -109,6 +121,7 @@ class Teamwork:
         self._whole = tuple(parts)
         self._flown = Slots(self._passes)
         self._own_noted = 0
+        self._laid: deque[Laid] = deque(maxlen=KEPT_WORDS)
         self._words: dict[int, Word] = {}
         self._heard: dict[int, int] = {}
         self._buried: set[int] = set()
@@ -138,6 +151,7 @@ class Teamwork:
             waits=self.own_waits,
             ended=ended,
             flown=tuple(map(_part, drone.flown)),
+            laid=tuple(own for own in self._laid if own[0] >= k - KEPT_WORDS),
             of_pass=self._own_pass(),
             route=_ways(self._ahead),
             share=self._share,
@@ -163,10 +177,29 @@ class Teamwork:
             return
         self._words[word.sender] = word
         self._heard[word.sender] = k
-        new = [part for part in map(_segment, word.flown) if not self._flown.holds(part)]
-        self._count(new)
+        self._learn(word, 0 if before is None else before.tick)
         if word.share is not None and (self._share is None or word.share.rank > self._share.rank):
             self._share, self._shared_at = word.share, k
+
+    def note(self, k: int, stroke: Stroke | None) -> None:
+        """Remember what this machine has laid in period k, to tell it."""
+        if stroke is not None:
+            places = (round(CM * at) for at in stroke[:4])
+            self._laid.append((k, *places, math.ceil(TENTH_ML * stroke.litres)))  # type: ignore[arg-type]
+
+    def _learn(self, word: Word, since: int) -> None:
+        """Count what somebody has laid since the period in which it was heard before.
+
+        It was laid where it says. What is no longer told, since too many words were lost, was laid as it was planned.
+        """
+        for tick, x, y, dx, dy, amount in word.laid:
+            if tick >= since:
+                self._runtime.laid_along(Stroke(x / CM, y / CM, dx / CM, dy / CM, amount / TENTH_ML))
+        flown = [*word.flown, *([word.of_pass[0]] if word.of_pass and word.of_pass[0] else [])]
+        new = [part for part in map(_segment, flown) if not self._flown.holds(part)]
+        if word.tick - since > KEPT_WORDS:
+            self._runtime.laid_by_others([p for part in new for p in left_of(self._passes, part, self._flown)])
+        self._flown.add(new)
 
     def _is_sound(self, word: Word) -> bool:
         n = len(self._runtime.drones)
@@ -184,6 +217,8 @@ class Teamwork:
             and all(map(math.isfinite, (*word.place, word.timer, word.liquid, word.energy)))
             and (share is None or len(share.routes) == n)
             and all(is_of(self._passes, _segment(part)) for part in parts)
+            and all(max(map(abs, own[1:5])) < FARTHEST_CM and 0 <= own[5] < MOST_TENTH_ML for own in word.laid)
+            and len(word.laid) <= KEPT_WORDS
         )
 
     # Who is there, and what is left
@@ -226,21 +261,12 @@ class Teamwork:
             return False
         return not lost or not self._orphans([self.number, *others])
 
-    def _count(self, parts: Iterable[Segment]) -> None:
-        """Somebody else has flown this."""
-        parts = list(parts)
-        if parts:
-            self._flown.add(parts)
-            self._runtime.laid_by_others(parts)
-
     def _bury(self, m: int) -> None:
-        """Of the pass that a lost machine was on, count what it said, and that it may have sprayed on for a while."""
+        """A lost machine may have sprayed on for a while after what it said."""
         word = self._words.get(m)
         if word is None or word.of_pass is None:
             return
-        flown, rest, forwards = word.of_pass
-        if flown is not None:
-            self._count([_segment(flown)])
+        _, rest, forwards = word.of_pass
         part, passes = _segment(rest), self._passes[rest[0]]
         doubt = MISSED_WORDS * self._runtime.time_step + MOST_LEASE
         n = math.ceil(doubt * self._runtime.drones[m].pace.working / passes.lines.slot)

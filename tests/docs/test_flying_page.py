@@ -32,7 +32,7 @@ def test_the_fleet_file_of_the_page_loads_and_every_key_is_told(tmp_path):
     assert all(
         wanted.name in PAGE
         for by_rate in (False, True)
-        for firmware in ("ArduPilot", "PX4")
+        for firmware in ("ArduPilot", "PX4", "Betaflight")
         for wanted in wanted_parameters(fleet, 0, 50.0, by_rate=by_rate, firmware=firmware)
     )
 

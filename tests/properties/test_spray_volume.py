@@ -44,10 +44,12 @@ def test_litres_are_conserved_on_random_missions(seed, mode, speed, lag, tank, s
     for _ in range(25):
         x, y, angle = *rng.uniform((-8, 5), (48, 55)), rng.uniform(0, 2 * np.pi)
         way = Way(x, y, speed * np.cos(angle), speed * np.sin(angle), *rng.uniform(-3, 3, 2), 0.4, -0.2, stray, 0.1)
-        sprayed, beyond, evaporated, pump = spray(
+        sprayed, beyond, evaporated, pump, opened, shut = spray(
             mode, 0.5, way, int(rng.integers(lines.lines)), 1.0, flow, lines, GRID, FOOTPRINT, gear, ground, pump, left,
             space, consumed,
         )  # fmt: skip
+        assert 0.0 <= opened <= shut <= 0.5
+        assert (sprayed > 0.0) == (opened < shut)
         left -= sprayed
         gone += beyond + evaporated
         served += consumed.amount.sum()

@@ -2,7 +2,8 @@
 
 Betaflight takes angles and a throttle. What it says of its motion is ten positions a second, so between them the
 velocity is carried on by the acceleration that the tilt means. Then, per axis: acceleration = gain x (wanted velocity -
-velocity) + a slow integral, which stands still at the limit of the tilt and in every change; tilt = atan(acceleration / g). Up and down: the
+velocity) + a slow integral, which stands still at the limit of the tilt and in every change; tilt =
+atan(acceleration / g). Up and down: the
 wanted height moves with the wanted climb, its error adds to the climb, the climb's error gives an acceleration, and
 the throttle is the hover's times the root of the lift that this takes, for thrust goes with the square of a rotor's
 speed. The hover's throttle is not known beforehand: it is found at take-off. What it is wrong by, and whatever else

@@ -334,9 +334,8 @@ class BetaflightController:
 
     def _note_who(self, channels: tuple[int, ...], armed: bool, now: float) -> None:
         """Whose sticks it flies by, and whether it fell into its own failsafe."""
-        if len(channels) > MARK_CHANNEL and channels[MARK_CHANNEL] == HIGH:
-            self._ours_at = now
-        elif "RX_FAILSAFE" in self._status.obstacles():  # nobody's sticks are heard
+        marked = len(channels) > MARK_CHANNEL and channels[MARK_CHANNEL] == HIGH
+        if marked or "RX_FAILSAFE" in self._status.obstacles():  # lost sticks are nobody's
             self._ours_at = now
         elif now - self._ours_at > FOREIGN_S and not self._in_failsafe and self._mode != Mode.PILOT:
             self._mode = Mode.PILOT

@@ -22,7 +22,9 @@ ANSWER_S = 0.3
 MOST_STICKS = 3
 """Sticks without an answer."""
 TEXT_BEGIN, TEXT_END = b"\x02", b"\x03"
-"""Around a line for the command line that is read in passing."""
+"""Around a line for the command line that is read in passing, and around what it says."""
+TOLD = re.compile(rb"\x02([ -~\r\n]*(?: = |###)[ -~\r\n]*)\x03")
+"""What it says, between answers that were still on their way."""
 QUICK_S = 1.0
 """In which the command line must answer."""
 
@@ -90,13 +92,13 @@ class MspLink:
         self._text = b""
         self._send(TEXT_BEGIN + f"get {name}\n".encode("ascii", "replace") + TEXT_END)
         end = self._clock.now() + QUICK_S
-        while TEXT_END not in self._text:
+        while (told := TOLD.search(self._text)) is None:
             if self._clock.now() > end:
                 self._text = None
                 raise FlightError(f"the vehicle does not answer when it is asked for {name}")
             await self._clock.sleep(0.005)
-        text, self._text = self._text.decode("ascii", "replace"), None
-        return value_in(text.rpartition("\x02")[2], name)
+        self._text = None
+        return value_in(told[1].decode("ascii"), name)
 
     def _send(self, data: bytes) -> None:
         if self._write is not None:

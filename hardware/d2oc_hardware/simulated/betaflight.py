@@ -14,10 +14,10 @@ import os
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from d2oc.airframes.airframe import Airframe, load_preset
 from d2oc_hardware.betaflight import msp
@@ -30,7 +30,7 @@ from d2oc_hardware.simulated.process import LOOPBACK, VehicleSetup
 
 LINE_PORT, CREW_PORT = 5761, 5762
 """TCP ports of the first two serial lines."""
-START_S = 30.0
+TRIES, TRY_S = 5, 10.0
 REPORT_S = 0.2
 CELLS, CAPACITY = 3, 2200
 """Of the battery that is answered for; [mAh]."""
@@ -84,20 +84,37 @@ class RealBetaflight:
         server = await asyncio.start_server(self._serve, LOOPBACK, self._setup.port)
         if not enter_private_network():
             raise FlightError("a real Betaflight needs a network namespace of its own: that takes CAP_SYS_ADMIN")
-        with tempfile.TemporaryDirectory(prefix="betaflight-") as folder:
-            await self._configure(Path(folder))
-            process = self._start(Path(folder))
+        with tempfile.TemporaryDirectory(prefix="betaflight-") as name:
+            folder = Path(name)
+            (await self._started(self._configure, folder)).wait()
+            process = await self._started(self._boot, folder)
             try:
-                await self._boot(process, Path(folder))
                 plant.start()
                 self._flies.set()
-                await self._attend(process, Path(folder))
+                await self._attend(process, folder)
             finally:
                 server.close()
                 process.kill()
                 process.wait()
-                if plant.is_alive():
-                    plant.stop()
+                plant.stop()
+
+    async def _started(
+        self, steps: Callable[[subprocess.Popen[bytes]], Coroutine[Any, Any, None]], folder: Path
+    ) -> subprocess.Popen[bytes]:
+        """A process of the firmware that has got so far; on a busy machine it was seen to get stuck while it starts."""
+        for _ in range(TRIES):
+            process = self._start(folder)
+            try:
+                await asyncio.wait_for(steps(process), TRY_S)
+                return process
+            except TimeoutError:
+                process.kill()
+                process.wait()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+        raise self._failure(folder)
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         with (folder / "console.txt").open("wb") as console:
@@ -106,57 +123,52 @@ class RealBetaflight:
                 stderr=subprocess.STDOUT, preexec_fn=die_with_parent,
             )  # fmt: skip
 
+    @staticmethod
     async def _connected(
-        self, port: int, process: subprocess.Popen[bytes], folder: Path
+        port: int, process: subprocess.Popen[bytes]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        end = time.monotonic() + START_S
-        while process.poll() is None and time.monotonic() < end:
+        while process.poll() is None:
             with suppress(OSError):
                 return await asyncio.open_connection(LOOPBACK, port)
             await asyncio.sleep(0.05)
-        raise self._failure(folder)
+        raise FlightError("the firmware ends by itself")
 
-    async def _boot(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Wait until it would fly. Packets of state that come before stop it for good, so nothing is sent until then."""
-        reader, self._crew = await self._connected(CREW_PORT, process, folder)
-        parser, end = msp.Parser(), time.monotonic() + START_S
-        while time.monotonic() < end:
+    async def _boot(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until it would fly; packets of state that come before may stop it for good."""
+        reader, self._crew = await self._connected(CREW_PORT, process)
+        parser = msp.Parser()
+        while True:
             self._crew.write(msp.frame(msp.STATUS_EX))
             with suppress(TimeoutError):
                 for frame in parser.take(await asyncio.wait_for(reader.read(4096), REPORT_S)):
                     if "BOOT_GRACE_TIME" not in msp.status(frame.payload).obstacles():
                         return
             await asyncio.sleep(0.05)
-        raise self._failure(folder)
 
     def _failure(self, folder: Path) -> FlightError:
         last = (folder / "console.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         return FlightError(f"{self._binary}: the firmware does not fly ({'; '.join(last) or 'it says nothing'})")
 
-    async def _configure(self, folder: Path) -> None:
+    async def _configure(self, process: subprocess.Popen[bytes]) -> None:
         """Write the settings by its command line, as a person does; it keeps them in a file, then ends."""
-        process = self._start(folder)
-        try:
-            reader, writer = await self._connected(LINE_PORT, process, folder)
-            await asyncio.sleep(0.2)
-            writer.write(COMMAND_LINE)
-            await self._answer(reader)
-            lines = settings(self._airframe)
-            for first in range(0, len(lines), AT_ONCE):
-                part = lines[first : first + AT_ONCE]
-                writer.write("".join(f"{line}\n" for line in part).encode("ascii"))
-                for line in part:
-                    if "ERROR" in await self._answer(reader):
-                        raise FlightError(f"{self._binary}: does not know '{line}'; build it as docs/flying.md says")
-            writer.write(b"save\n")
-            await asyncio.wait_for(asyncio.to_thread(process.wait), START_S)
-        finally:
-            process.kill()
-            process.wait()
+        reader, writer = await self._connected(LINE_PORT, process)
+        await asyncio.sleep(0.2)
+        writer.write(COMMAND_LINE)
+        await self._answer(reader)
+        lines = settings(self._airframe)
+        for first in range(0, len(lines), AT_ONCE):
+            part = lines[first : first + AT_ONCE]
+            writer.write("".join(f"{line}\n" for line in part).encode("ascii"))
+            for line in part:
+                if "ERROR" in await self._answer(reader):
+                    raise FlightError(f"{self._binary}: does not know '{line}'; build it as docs/flying.md says")
+        writer.write(b"save\n")
+        while process.poll() is None:
+            await asyncio.sleep(0.05)
 
     @staticmethod
     async def _answer(reader: asyncio.StreamReader) -> str:
-        return (await asyncio.wait_for(reader.readuntil(PROMPT), START_S)).decode("ascii", "replace")
+        return (await reader.readuntil(PROMPT)).decode("ascii", "replace")
 
     async def _attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         while True:

@@ -147,18 +147,19 @@ def fly():
 
 
 def fly_timeless(
-    scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass, beside=None, resumed=None, kill=(), radio=InMemory
+    scenario, *, think=at_once, pilot_class=Pilot, lag=0.35, beside=None, resumed=None, kill=(), radio=InMemory
 ) -> Flown:
     """Fly a scenario with a simulated vehicle for each agent, all in one process.
 
     `beside` is an operator: a coroutine of pilots and clock. Without one, machines are serviced by themselves.
+    `lag` is by how much the velocity of the vehicles follows, which the pilots are told. [s]
     `kill` has pairs of a drone and the seconds after the beginning at which its program dies.
     """
     with asyncio.Runner(loop_factory=TimelessLoop) as runner:
-        return runner.run(_fly(scenario, think, pilot_class, plant, beside, resumed, dict(kill), radio))
+        return runner.run(_fly(scenario, think, pilot_class, lag, beside, resumed, dict(kill), radio))
 
 
-async def _fly(scenario, think, pilot_class, plant, beside, resumed, kill, radio_class) -> Flown:
+async def _fly(scenario, think, pilot_class, lag, beside, resumed, kill, radio_class) -> Flown:
     clock = LoopClock(1.0, 0.0)
     prepared, farm = prepared_for(scenario, resumed)
     agents = [] if farm is not None else agents_of(scenario, prepared)
@@ -168,12 +169,12 @@ async def _fly(scenario, think, pilot_class, plant, beside, resumed, kill, radio
     starts = zip(setup.kind, setup.initial_states, strict=True)
     homes = [tuple(map(float, x[list(setup.models[k].position_states)])) for k, x in starts]
     speed = min(scenario.vehicle.max_speed_m_s, 8.0)
-    fleet = simulated_fleet(homes, [14550] * len(homes), speed, 1.0, boundary)
+    fleet = simulated_fleet(homes, [14550] * len(homes), speed, 1.0, boundary, lag)
     fence = Area(fleet.fence(boundary, zones)[0].corners, zones)
     flown = Flown()
     for number, home in enumerate(homes):
         own = {} if farm is None else sprayer_parameters(scenario, farm, number)
-        autopilot = Autopilot(plant(), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **own})
+        autopilot = Autopilot(PointMass(response=lag), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **own})
         autopilot.tank = autopilot.parameter["SIM_TANK_L"]
         rows = {}
         flown.reports.append(rows)

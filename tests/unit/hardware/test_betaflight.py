@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -18,8 +20,8 @@ from d2oc_hardware.simulated.betaflight import CAPACITY, Rewriter
 from d2oc_hardware.simulated.betaflight_frame import hover_stick, require_quadrotor, settings
 
 SAID = (
-    "\x02angle_limit = 35\r\nprofile 0\r\nAllowed range: 10 - 80\r\nDefault value: 60\r\n\r\n"
-    "launch_angle_limit = 0\r\nprofile 0\r\nAllowed range: 0 - 80\r\n\x03"
+    "angle_limit = 35\r\nprofile 0\r\nAllowed range: 10 - 80\r\nDefault value: 60\r\n\r\n"
+    "launch_angle_limit = 0\r\nprofile 0\r\nAllowed range: 0 - 80\r\n"
 )
 """Of Betaflight 4.6.0."""
 
@@ -69,7 +71,7 @@ def test_a_status_names_what_keeps_it_from_arming():
 
 def test_settings_are_read_as_the_command_line_tells_them():
     assert value_in(SAID, "launch_angle_limit") == 0.0
-    assert value_in(SAID.removeprefix("\x02"), "angle_limit") == 35.0
+    assert value_in(SAID, "angle_limit") == 35.0
     words = "failsafe_procedure = AUTO-LAND\r\nAllowed values: AUTO-LAND, DROP, GPS-RESCUE\r\n"
     assert value_in(words, "failsafe_procedure") == 0.0
     assert value_in(words.replace("= AUTO-LAND", "= DROP"), "failsafe_procedure") == 1.0
@@ -150,3 +152,19 @@ def test_rate_gains_give_the_bandwidth_of_the_airframe():
 def test_more_rotors_are_refused_with_a_sentence():
     with pytest.raises(FlightError, match="four rotors on four arms only"):
         require_quadrotor(load_preset("sprayer"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--speedup", "2"], "wall's pace only"),
+        (["--fault", "0:gps-loss@3"], "one --fault only"),
+        (["--set", "vehicle.preset=hexacopter-sprayer", "--set", "world.kind=bullet"], "four rotors on four arms"),
+    ],
+)
+def test_what_a_betaflight_cannot_do_is_told_before_it_starts(words, sentence):
+    command = [sys.executable, "-m", "d2oc", "fly", "six_drones", "--sim", "1", "--betaflight", sys.executable, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert sentence in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr

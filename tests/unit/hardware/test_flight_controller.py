@@ -565,6 +565,36 @@ def test_a_mode_of_the_pilot_is_seen_and_setpoints_do_nothing_then(fly):
 
 
 @pytest.mark.sitl
+@needs_betaflight
+def test_a_betaflight_whose_program_dies_stops_the_pump_and_lands_by_itself():
+    async def whole():
+        bench = await real_betaflight()
+        controller, clock = bench.controller, bench.clock
+        try:
+            await in_the_air(controller, 3.0)
+            end = clock.now() + 2.0
+            while clock.now() < end:
+                controller.fly(Velocity(2.0, 1.0, 0.0))
+                controller.spray(1.0, 0.6)
+                await clock.sleep(0.1)
+            assert controller.telemetry.pump == pytest.approx(1.0, abs=0.05)
+            controller._link.send_sticks = lambda widths: None  # nothing more is sent, but telemetry is asked for
+            before = clock.now()
+            while controller.telemetry.pump > 0.0 or controller.telemetry.mode != Mode.LAND:
+                assert clock.now() < before + 5.0
+                await clock.sleep(0.02)
+            assert controller._in_failsafe
+            while controller.telemetry.position.up > 0.2:
+                assert controller.telemetry.pump == 0.0
+                assert clock.now() < before + 20.0
+                await clock.sleep(0.1)
+        finally:
+            await bench.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 90))
+
+
+@pytest.mark.sitl
 @needs_px4
 def test_a_px4_whose_program_dies_stops_the_pump_leaves_offboard_and_returns():
     async def whole():

@@ -26,6 +26,7 @@ class Answers:
 
     def __init__(self, telemetry=WELL, firmware="ArduPilot", **parameters):
         self.telemetry, self.firmware = telemetry, firmware
+        self.keeps_fence = firmware != "Betaflight"
         wanted = wanted_parameters(FLEET, 0, reach_of(FLEET, 0, FENCE), firmware=firmware)
         self.known = {w.name: w.low for w in wanted} | parameters
 
@@ -36,14 +37,24 @@ class Answers:
         return FENCE
 
 
-def failed(answers, duration=120.0):
-    checks = asyncio.run(check_drone(answers, FLEET, 0, FENCE, duration=duration))
+def failed(answers, duration=120.0, fleet=FLEET):
+    checks = asyncio.run(check_drone(answers, fleet, 0, FENCE, duration=duration))
     return {check.name: check.sentence for check in checks if not check.passed}
 
 
 def test_a_drone_that_is_well_passes():
     assert failed(Answers()) == {}
     assert failed(Answers(replace(WELL, version=(1, 17, 0)), "PX4")) == {}
+
+
+def test_a_betaflight_without_fence_and_compass_is_flown_in_the_simulation_only():
+    health = replace(WELL.health, compass=False)
+    answers = Answers(replace(WELL, version=(4, 6, 0), clock_offset=None, health=health), "Betaflight")
+    assert failed(answers) == {}
+    assert set(failed(answers, fleet=FLEET.model_copy(update={"rung": "tethered"}))) == {"compass"}
+    assert set(failed(answers, fleet=FLEET.model_copy(update={"rung": "single"}))) == {"compass", "fence"}
+    answers.known["failsafe_procedure"] = 1.0
+    assert set(failed(answers)) == {"failsafe_procedure"}
 
 
 @pytest.mark.parametrize(
