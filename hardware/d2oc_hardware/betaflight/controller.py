@@ -60,6 +60,7 @@ CLIMB, DESCEND, TOUCH_DOWN = 1.2, 0.9, 0.4
 NEAR_GROUND = 1.5
 """Below, over where it was armed, it sinks slowly. [m]"""
 RETURN_SPEED = 3.0
+NEAR = 0.3
 ARRIVED = 0.4
 """[m]"""
 SLOW, STOPPING_S = 0.4, 0.5
@@ -205,7 +206,11 @@ class BetaflightController:
             self._stay, self._spool = self._now.position, SPOOL_FROM
             self._heading = self._motion.yaw
         self._height = height
-        await self._until(lambda: abs(self._up - height) < 0.3, ANSWER_TIMEOUT, "the vehicle did not climb")
+        await self._until(lambda: self._is_at(height), ANSWER_TIMEOUT, "the vehicle did not climb")
+
+    def _is_at(self, height: float) -> bool:
+        """Whether it is at a height, and its loops want to keep it there."""
+        return max(abs(self._up - height), abs(self._cascade.wanted_up - height)) < NEAR
 
     def fly(self, velocity: Velocity) -> None:
         """A velocity, good for a second."""

@@ -2,7 +2,7 @@
 
 Betaflight obeys one frame each time that it looks at its line, 100 to 200 times a second and less on a busy machine.
 Whoever sends more fills its buffer, and the sticks that it flies by grow old. So a poll waits for the answer to the
-last one, and sticks wait while several are unanswered.
+last one, and so do sticks.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from d2oc_hardware.mavlink.link import open_stream
 
 PREFIX = "msp:"
 """Of links in a fleet file."""
-ANSWER_S = 0.3
-"""Then an answer is not waited for any more."""
-MOST_STICKS = 3
-"""Sticks without an answer."""
+ANSWER_S, STICKS_ANSWER_S = 0.3, 0.12
+"""Then an answer is not waited for any more; to sticks, before the firmware calls them lost (0.15 s)."""
+MOST_STICKS = 1
+"""Sticks without an answer: where it can answer little, sticks and telemetry get half each."""
 TEXT_BEGIN, TEXT_END = b"\x02", b"\x03"
 """Around a line for the command line that is read in passing, and around what it says."""
 TOLD = re.compile(rb"\x02([ -~\r\n]*(?: = |###)[ -~\r\n]*)\x03")
@@ -72,7 +72,7 @@ class MspLink:
     def send_sticks(self, widths: tuple[int, ...]) -> None:
         """Send all channels, unless several are on their way. [us]"""
         now = self._clock.now()
-        self._sticks = [sent for sent in self._sticks if now - sent < ANSWER_S]
+        self._sticks = [sent for sent in self._sticks if now - sent < STICKS_ANSWER_S]
         if self._text is None and len(self._sticks) < MOST_STICKS:
             self._sticks.append(now)
             self._send(msp.frame(msp.SET_RAW_RC, msp.channel_bytes(widths)))

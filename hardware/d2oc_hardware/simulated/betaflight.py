@@ -30,7 +30,7 @@ from d2oc_hardware.simulated.process import LOOPBACK, VehicleSetup
 
 LINE_PORT, CREW_PORT = 5761, 5762
 """TCP ports of the first two serial lines."""
-TRIES, TRY_S = 5, 10.0
+TRIES, TRY_S, CONNECT_S = 6, 10.0, 4.0
 REPORT_S = 0.2
 CELLS, CAPACITY = 3, 2200
 """Of the battery that is answered for; [mAh]."""
@@ -127,11 +127,14 @@ class RealBetaflight:
     async def _connected(
         port: int, process: subprocess.Popen[bytes]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while process.poll() is None:
+        end = asyncio.get_running_loop().time() + CONNECT_S
+        while asyncio.get_running_loop().time() < end:
             with suppress(OSError):
                 return await asyncio.open_connection(LOOPBACK, port)
+            if process.poll() is not None:
+                raise FlightError("the firmware ends by itself")
             await asyncio.sleep(0.05)
-        raise FlightError("the firmware ends by itself")
+        raise TimeoutError
 
     async def _boot(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until it would fly; packets of state that come before may stop it for good."""
