@@ -199,7 +199,7 @@ class SprayPilot(Pilot):
         )
         if self._machine.takes_over and not self._machine.is_idle:
             self._report({"kind": "news", "text": "has a new share of what is left"})
-        self._pumped = False
+        self._pumped = t.pump > 0.0  # it runs on into the next step
         self._steering = self._limited(self._tick, ahead, wanted)
         doing = self._machine.phase
         if doing == Doing.TAKE_OFF and self.phase in (Phase.GROUND, Phase.SERVICE):

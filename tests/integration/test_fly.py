@@ -54,8 +54,8 @@ def is_safe(summary):
         assert drone["truth"]["flew"]
 
 
-def kept_pace(summary):
-    return all(d.get("setpoint_period_p99_s", 0.0) < KEPT_PACE_S for d in summary["drones"])
+def kept_pace(summary, within=KEPT_PACE_S):
+    return all(d.get("setpoint_period_p99_s", 0.0) < within for d in summary["drones"])
 
 
 def test_four_simulated_vehicles_fly_a_mission_as_it_was_simulated(fly, d2oc, tmp_path):
@@ -82,15 +82,19 @@ FARM = (str(Path(__file__).parents[1] / "small_farm.toml"), "--set", "world.kind
 
 
 def test_four_simulated_sprayers_spray_a_field_as_it_was_simulated(fly, d2oc, tmp_path):
-    """Rigid bodies whose tanks drain, on both sides; the litres are compared, not the time that turns take."""
+    """Rigid bodies whose tanks drain, on both sides; the litres are compared, not the time that turns take.
+
+    What two late setpoints in a hundred cost is allowed for; a clock that never waits proves the rest, in
+    tests/unit/hardware/test_spray_flights.py.
+    """
     summary, out, said = fly("--sim", 4, "--speedup", 2, "--physics", "bullet", mission=FARM, duration=900)
     is_safe(summary)
     assert summary["overdosed_m2"] == 0.0
-    if not kept_pace(summary):
+    if not kept_pace(summary, within=0.25):
         pytest.skip(f"safe, but the machine was too busy to compare what was sprayed: {said}")
     simulated = json.loads(d2oc("run", *FARM, "--json", "--out", "sim", cwd=tmp_path).stdout)
-    assert summary["litres"] == pytest.approx(simulated["litres"], rel=0.1)
-    assert summary["missed_percent"] < simulated["missed_percent"] + 12.0
+    assert summary["litres"] == pytest.approx(simulated["litres"], rel=0.05)
+    assert summary["missed_percent"] < simulated["missed_percent"] + 8.0
     flown_w2, simulated_w2 = (w2_of_litres(load_record(run)) for run in (out, tmp_path / "sim"))
     assert flown_w2 == pytest.approx(simulated_w2, rel=0.1)
 
@@ -106,29 +110,26 @@ def w2_of_litres(record):
 
 
 def test_faults_end_as_the_table_says_and_the_rest_finish(fly):
-    faults = ("0:gps-loss@14", "1:battery-low@12", "2:process-killed@8", "3:telemetry-frozen@14")
-    words = [word for fault in faults for word in ("--fault", fault)]
-    summary, _, said = fly("--sim", 5, "--speedup", 2, *words, duration=30)
+    causes = {
+        "gps-loss@14": "the autopilot has lost its position",
+        "battery-low@12": "the battery is needed for the way home",
+        "telemetry-frozen@14": "no telemetry for long",
+        "link-cut@10:10": "no telemetry for long",
+        "wind@12": "too much wind",
+    }
+    faults = [*causes, "process-killed@8"]
+    words = [word for number, fault in enumerate(faults) for word in ("--fault", f"{number}:{fault}")]
+    summary, _, said = fly("--sim", 7, "--speedup", 2, *words, duration=30)
     is_safe(summary)
-    drones = summary["drones"]
-    assert drones[2]["process"] == "killed"
-    assert drones[2]["truth"]["mode"] in ("RTL", "LAND")
+    *harmed, killed, unharmed = summary["drones"]
+    assert killed["process"] == "killed"
+    assert killed["truth"]["mode"] in ("RTL", "LAND")
     if not kept_pace(summary):
         pytest.skip(f"safe, but the machine was too busy to compare causes: {said}")
-    assert "the autopilot has lost its position" in drones[0]["causes"] or drones[0]["truth"]["mode"] == "LAND"
-    assert "the battery is needed for the way home" in drones[1]["causes"]
-    assert "no telemetry for long" in drones[3]["causes"]
-    assert drones[4]["causes"] == []
-
-
-def test_a_link_that_is_cut_for_ten_seconds_and_wind_that_grows(fly):
-    words = ["--fault", "0:link-cut@10:10", "--fault", "1:wind@12"]
-    summary, _, said = fly("--sim", 2, "--speedup", 2, *words, duration=30)
-    is_safe(summary)
-    if not kept_pace(summary):
-        pytest.skip(f"safe, but the machine was too busy to compare causes: {said}")
-    assert "no telemetry for long" in summary["drones"][0]["causes"]
-    assert "too much wind" in summary["drones"][1]["causes"]
+    for drone, (fault, cause) in zip(harmed, causes.items(), strict=True):
+        # An autopilot that has lost its position lands by itself, maybe before it says why.
+        assert cause in drone["causes"] or (fault.startswith("gps-loss") and drone["truth"]["mode"] == "LAND"), fault
+    assert unharmed["causes"] == []
 
 
 def test_ctrl_c_brings_everyone_home(tmp_path):

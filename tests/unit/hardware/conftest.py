@@ -147,19 +147,20 @@ def fly():
 
 
 def fly_timeless(
-    scenario, *, think=at_once, pilot_class=Pilot, lag=0.35, beside=None, resumed=None, kill=(), radio=InMemory
-) -> Flown:
+    scenario, *, think=at_once, pilot_class=Pilot, plant=PointMass, lag=0.35, beside=None, resumed=None, kill=(),
+    radio=InMemory,
+) -> Flown:  # fmt: skip
     """Fly a scenario with a simulated vehicle for each agent, all in one process.
 
     `beside` is an operator: a coroutine of pilots and clock. Without one, machines are serviced by themselves.
-    `lag` is by how much the velocity of the vehicles follows, which the pilots are told. [s]
+    `plant` makes what flies, of the `lag` by which its velocity follows, and which the pilots are told. [s]
     `kill` has pairs of a drone and the seconds after the beginning at which its program dies.
     """
     with asyncio.Runner(loop_factory=TimelessLoop) as runner:
-        return runner.run(_fly(scenario, think, pilot_class, lag, beside, resumed, dict(kill), radio))
+        return runner.run(_fly(scenario, think, pilot_class, plant, lag, beside, resumed, dict(kill), radio))
 
 
-async def _fly(scenario, think, pilot_class, lag, beside, resumed, kill, radio_class) -> Flown:
+async def _fly(scenario, think, pilot_class, plant, lag, beside, resumed, kill, radio_class) -> Flown:
     clock = LoopClock(1.0, 0.0)
     prepared, farm = prepared_for(scenario, resumed)
     agents = [] if farm is not None else agents_of(scenario, prepared)
@@ -174,7 +175,7 @@ async def _fly(scenario, think, pilot_class, lag, beside, resumed, kill, radio_c
     flown = Flown()
     for number, home in enumerate(homes):
         own = {} if farm is None else sprayer_parameters(scenario, farm, number)
-        autopilot = Autopilot(PointMass(response=lag), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **own})
+        autopilot = Autopilot(plant(response=lag), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **own})
         autopilot.tank = autopilot.parameter["SIM_TANK_L"]
         rows = {}
         flown.reports.append(rows)

@@ -11,10 +11,12 @@ import pytest
 
 from d2oc.mission import prepare_farm, simulate
 from d2oc.scenario import load_scenario
+from d2oc.transport.wasserstein import wasserstein2
 from d2oc_hardware.fleet import simulated_fleet
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.pilot import Phase
 from d2oc_hardware.simulated.autopilot import CopterMode
+from d2oc_hardware.simulated.plant import RigidBody, lag_of
 from d2oc_hardware.swarm import require_flyable, require_pads
 
 
@@ -39,6 +41,34 @@ def test_slow_vehicles_spray_to_the_ends_of_passes_and_go_on_where_they_left_the
     flown = fly(farm, lag=0.8)
     assert flown.missed < simulated["missed_percent"] + 2.0
     assert sum(s["litres_by_plan"] for s in flown.summaries) == pytest.approx(simulated["litres"], rel=0.03)
+
+
+def test_four_rigid_sprayers_spray_a_field_as_it_was_simulated(fly, small):
+    """Rigid bodies whose tanks drain, on both sides."""
+    farm = load_scenario(Path(small).with_name("small_farm.toml"), overrides=["world.kind=bullet"])
+    simulated = simulate(farm)
+    flown = fly(farm, plant=lambda response: RigidBody("sprayer"), lag=lag_of("bullet", "sprayer"))
+    assert flown.causes == [[], [], [], []]
+    assert flown.missed < simulated.summary()["missed_percent"] + 2.0
+    assert sum(s["litres_by_plan"] for s in flown.summaries) == pytest.approx(simulated.summary()["litres"], rel=0.03)
+    assert flown.w2 == pytest.approx(simulated.summary()["w2_m"], rel=0.1)
+    ticks = [row for rows in flown.reports for row in rows.values()]
+    columns = simulated.trajectory
+    laid = [
+        w2_of_litres(litres, east, north, simulated.samples)
+        for litres, east, north in (
+            (columns["spray_l_min"], columns["x_m"], columns["y_m"]),
+            np.array([[row["machine"]["spray_l_min"], row["state"][0], row["state"][2]] for row in ticks]).T,
+        )
+    ]
+    assert laid[1] == pytest.approx(laid[0], rel=0.1)
+
+
+def w2_of_litres(litres, east, north, samples):
+    """How far the liquid would have to be moved to lie as it was wanted. [m]"""
+    places, wanted = np.column_stack([east, north]), np.column_stack([samples["x_m"], samples["y_m"]])
+    on = litres > 0.0
+    return wasserstein2(places[on], litres[on] / litres[on].sum(), wanted, samples["weight"]).value
 
 
 def test_what_is_counted_is_what_was_pumped(flown):
