@@ -74,7 +74,10 @@ class RealBetaflight:
         self._flown: list[float] | None = None
         self._sprayed: list[float] | None = None
         self._transmitter: asyncio.Task[None] | None = None
+        self._said: asyncio.StreamReader
+        self._line: asyncio.StreamWriter
         self._crew: asyncio.StreamWriter
+        self._outside: asyncio.StreamWriter | None = None
 
     async def run(self) -> None:
         """Fly until cancelled; raises when the firmware ends by itself."""
@@ -88,11 +91,13 @@ class RealBetaflight:
             folder = Path(name)
             (await self._started(self._configure, folder)).wait()
             process = await self._started(self._boot, folder)
+            plant.start()
+            backwards = asyncio.ensure_future(self._hand_back(self._said))
+            self._flies.set()
             try:
-                plant.start()
-                self._flies.set()
                 await self._attend(process, folder)
             finally:
+                backwards.cancel()
                 server.close()
                 process.kill()
                 process.wait()
@@ -137,13 +142,17 @@ class RealBetaflight:
         raise TimeoutError
 
     async def _boot(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until it would fly; packets of state that come before may stop it for good."""
-        reader, self._crew = await self._connected(CREW_PORT, process)
+        """Wait until it would fly; packets of state that come before may stop it for good.
+
+        Each of its lines may be one that it never listens to: both are tried, and kept.
+        """
+        self._said, self._line = await self._connected(LINE_PORT, process)
+        _, self._crew = await self._connected(CREW_PORT, process)
         parser = msp.Parser()
         while True:
-            self._crew.write(msp.frame(msp.STATUS_EX))
+            self._line.write(msp.frame(msp.STATUS_EX))
             with suppress(TimeoutError):
-                for frame in parser.take(await asyncio.wait_for(reader.read(4096), REPORT_S)):
+                for frame in parser.take(await asyncio.wait_for(self._said.read(4096), REPORT_S)):
                     if "BOOT_GRACE_TIME" not in msp.status(frame.payload).obstacles():
                         return
             await asyncio.sleep(0.05)
@@ -185,22 +194,23 @@ class RealBetaflight:
     # The line that flies it
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hand a line through, both ways, once there is somebody at its other end."""
+        """Hand on what is told to the firmware, once it flies."""
         await self._flies.wait()
-        inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, LINE_PORT)
-        backwards = asyncio.ensure_future(self._hand_back(inner_reader, writer))
+        self._outside = writer
         with suppress(OSError):
             while data := await reader.read(4096):
-                inner_writer.write(data)
-        backwards.cancel()
-        inner_writer.close()
+                self._line.write(data)
+        if self._outside is writer:
+            self._outside = None
         writer.close()
 
-    async def _hand_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _hand_back(self, reader: asyncio.StreamReader) -> None:
+        """Hand on what the firmware says."""
         changed = Rewriter(self._battery)
-        with suppress(OSError):
-            while data := await reader.read(4096):
-                writer.write(changed.take(data))
+        while data := await reader.read(4096):
+            told = changed.take(data)
+            if self._outside is not None:
+                self._outside.write(told)
 
     def _battery(self) -> bytes:
         charge = max(0.0, self._plant.truth.charge)
