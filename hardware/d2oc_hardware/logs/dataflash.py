@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2oc_hardware.flight_controller import FlightError
-from d2oc_hardware.logs.vehicle_log import N_OUTPUTS, Floats, VehicleLog, changes
+from d2oc_hardware.logs.vehicle_log import FIRST_SYSTEM, N_OUTPUTS, Floats, VehicleLog, changes, system_of
 
 HEAD = b"\xa3\x95"
 FMT = 128
@@ -86,9 +86,9 @@ def read_dataflash(path: Path, data: bytes) -> VehicleLog:
     time = _time(pos)
     places = np.column_stack([time, pos["Lat"], pos["Lng"], pos["Alt"], _velocity(tables, time)])
     parameters = {_text(name): float(value) for name, value in _rows(tables, "PARM", "Name", "Value")}
-    system = next((int(parameters[name]) for name in SYSTEM if name in parameters), 1)
+    told = next((parameters[name] for name in SYSTEM if name in parameters), FIRST_SYSTEM)
     return VehicleLog(
-        system,
+        system_of(told),
         path,
         packets=n,
         places=places,
@@ -149,7 +149,8 @@ def _columns(kind: tuple[str, str, list[str]], rows: list[bytes], size: int) -> 
     letters = dict(zip(names, form, strict=False))
     if len(form) != len(names) or len(letters) < len(names) or not set(form) <= set(TYPES):
         return {}
-    if any((letters.get(column, "a") in TEXTS) != (column in NAMES) for column in WANTED[name]):
+    needed = WANTED[name]
+    if not set(needed) <= set(letters) or any((letters[c] in TEXTS) != (c in NAMES) for c in needed):
         return {}
     layout = np.dtype([(column, TYPES[letter]) for column, letter in letters.items()])
     if layout.itemsize != size:
@@ -164,13 +165,13 @@ def _columns(kind: tuple[str, str, list[str]], rows: list[bytes], size: int) -> 
 
 def _scale_told(tables: dict[str, dict[str, NDArray[Any]]], kind: int) -> None:
     """Velocities told, to metres a second: some versions write centimetres, and say so by FMTU and MULT."""
-    factors = {chr(letter): factor for letter, factor in _rows(tables, "MULT", "Id", "Mult")}
+    factors = dict(_rows(tables, "MULT", "Id", "Mult"))
     told = tables.get("GUIP", {})
     for number, letters in _rows(tables, "FMTU", "FmtType", "MultIds"):
         if number == kind:
             for name, letter in zip(told, _text(letters), strict=False):
                 if name in ("vX", "vY", "vZ"):
-                    told[name] = told[name] * factors.get(letter, 1.0)
+                    told[name] = told[name] * factors.get(ord(letter), 1.0)
 
 
 def _text(value: bytes) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from d2oc.errors import MissingExtraError
 from d2oc_hardware.flight_controller import FlightError
-from d2oc_hardware.logs.vehicle_log import N_OUTPUTS, PX4, Floats, VehicleLog, changes
+from d2oc_hardware.logs.vehicle_log import FIRST_SYSTEM, N_OUTPUTS, PX4, Floats, VehicleLog, changes, system_of
 
 MAGIC = b"ULog\x01\x12\x35"
 TOPICS = {
@@ -30,6 +30,8 @@ TOPICS = {
     "vehicle_local_position_setpoint": ("vx", "vy", "vz"),
 }
 """What is read, and columns besides `timestamp` without which it is not."""
+SPARE_READS = 10_000
+"""A whole log takes half as many reads as it has bytes, at most."""
 ARMED = 2
 """Of `arming_state`."""
 Table = Mapping[str, NDArray[Any]]
@@ -64,7 +66,7 @@ def read_ulog(path: Path, data: bytes) -> VehicleLog:
     parameters = {name: float(v) for name, v in log.initial_parameters.items() if isinstance(v, int | float)}
     armed = _column(status, "arming_state")
     return VehicleLog(
-        int(parameters.get("MAV_SYS_ID", 1)),
+        system_of(parameters.get("MAV_SYS_ID", FIRST_SYSTEM)),
         path,
         firmware=PX4,
         packets=sum(len(table["timestamp"]) for table in topics.values()),
@@ -80,6 +82,22 @@ def read_ulog(path: Path, data: bytes) -> VehicleLog:
     )
 
 
+class _ReadOnce(io.BytesIO):
+    """A file of which no byte is read again and again: damage near the end sends pyulog 1.3 back for ever."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        super().__init__(data)
+        self._path = path
+        self._reads = len(data) + SPARE_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As every file, but not for ever."""
+        self._reads -= 1
+        if self._reads < 0:
+            raise FlightError(f"{self._path}: is a log of PX4 (ULog), but too damaged to be read")
+        return super().read(size)
+
+
 def _parsed(path: Path, data: bytes) -> Any:
     try:
         from pyulog import ULog
@@ -88,7 +106,7 @@ def _parsed(path: Path, data: bytes) -> Any:
         raise MissingExtraError("a log of PX4", "hardware") from None
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it makes of damage
-            return ULog(io.BytesIO(data), list(TOPICS))
+            return ULog(_ReadOnce(path, data), list(TOPICS))
     except (ULogException, ValueError, KeyError, IndexError, TypeError, OverflowError, struct.error) as error:
         raise FlightError(f"{path}: begins as a log of PX4 (ULog), but cannot be read ({error})") from None
 

@@ -32,6 +32,8 @@ PUMPS = (22, 59)
 PX4_PUMP = 407
 """RC AUX 1 (PWM_MAIN_FUNCn)."""
 N_OUTPUTS = 16
+FIRST_SYSTEM = 1
+"""System id of a vehicle that was given no other."""
 LOW, HIGH = 1000.0, 2000.0
 """Pulse widths at which a pump stands, and gives all. [us]"""
 PX4_LOW = 1500.0
@@ -201,6 +203,11 @@ class VehicleLog:
             armed=sorted([*self.armed, *off, *other.armed]),
             parameters={**self.parameters, **other.parameters},
         )
+
+
+def system_of(parameter: float) -> int:
+    """System id that a parameter of a log tells; damaged ones tell the first."""
+    return int(parameter) if 1 <= parameter <= 255 else FIRST_SYSTEM
 
 
 def local_places(places: Floats, datum: FieldDatum) -> Floats:

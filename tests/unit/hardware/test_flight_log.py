@@ -278,7 +278,7 @@ def test_a_damaged_log_of_the_vehicle_gives_what_is_whole_or_a_sentence(tmp_path
     places, refused = [], []
     for _ in range(40):
         data = bytearray(whole[: chance.randrange(len(whole) // 4, len(whole))])
-        for _ in range(chance.randrange(20)):
+        for _ in range(chance.choice((0, 3, 30, 300))):
             data[chance.randrange(len(data))] = chance.randrange(256)
         path.write_bytes(data)
         try:
@@ -286,7 +286,7 @@ def test_a_damaged_log_of_the_vehicle_gives_what_is_whole_or_a_sentence(tmp_path
         except D2ocError as error:
             refused.append(str(error))
     assert not any("\n" in sentence for sentence in refused)
-    assert len(places) > 20
+    assert len(places) > 15
     assert max(places) > 50
     assert capsys.readouterr().out == ""
 
