@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from d2oc.control.controller import ClosedFormLaw, Controller, GuidedLaw
 from d2oc.control.convexified import ConvexifiedLaw, Rover
 from d2oc.control.feed_forward import FeedForward, feed_forward
 from d2oc.control.fence import fence_of
+from d2oc.control.law import tracking_problem
 from d2oc.control.limits_inside import (
     LimitsInside,
     braking_of,
@@ -27,14 +30,15 @@ from d2oc.control.limits_inside import (
     ways_for,
 )
 from d2oc.control.mission_law import ASTRAY_STEPS, MissionPlanLaw
-from d2oc.control.mission_plan import Effort, flyer_of
+from d2oc.control.mission_plan import Effort, Flyer, flyer_of
 from d2oc.control.tethers import PLANES, require_connected
+from d2oc.control.ways import Ways
 from d2oc.density import SampleSet
 from d2oc.density.moving import Moves
 from d2oc.field import Field
 from d2oc.scenario.schema import ControlTable, Scenario
 from d2oc.team import GUIDANCE_STREAM, Kind, cruise_speeds, random_stream
-from d2oc.vehicles.linear import top_speed_of
+from d2oc.vehicles.linear import GRAVITY, Limits, double_integrator, top_speed_of
 
 
 def team_law(
@@ -77,7 +81,7 @@ def _limits_inside(
     scenario: Scenario, field: Field, kinds: Sequence[Kind], starts: Floats, law: Controller
 ) -> LimitsInside:
     """The law with its limits inside the optimisation."""
-    control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
+    control = _controls(scenario)
     ready = [
         braking_of(
             kind.model,
@@ -125,9 +129,14 @@ def _law(
     return ConvexifiedLaw(published, rovers) if any(rovers) else published
 
 
+def _controls(scenario: Scenario) -> list[ControlTable]:
+    """Control of every kind."""
+    return [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
+
+
 def _with_control(scenario: Scenario, kinds: Sequence[Kind]) -> list[tuple[Kind, ControlTable]]:
     """Every agent's kind and control."""
-    control = [group.control or scenario.control for group in scenario.team.groups] or [scenario.control]
+    control = _controls(scenario)
     return [(kind, own) for kind, own in zip(kinds, control, strict=True) for _ in range(kind.n_agents)]
 
 
@@ -177,7 +186,9 @@ def _mission_plan(
     if scenario.control.limits == "optimised":
         patience = 1
         ways = ways_for(fence_of(field), [way_of_one_step(kind.model, time_step) for kind in kinds])
-    flyers = {id(kind): flyer_of(kind.model, kind.problem, time_step, ways, moves) for kind in kinds}
+    flyers = {
+        id(kind): _flyer(scenario, kind, own, ways, moves) for kind, own in zip(kinds, _controls(scenario), strict=True)
+    }
     effort = Effort(
         rounds=scenario.control.plan_rounds,
         routes=scenario.control.plan_routes,
@@ -191,6 +202,18 @@ def _mission_plan(
         effort,
         patience_steps=patience,
     )
+
+
+def _flyer(scenario: Scenario, kind: Kind, control: ControlTable, ways: Ways | None, moves: Moves | None) -> Flyer:
+    """How an agent is planned for: a full quadrotor as a double integrator that accelerates as its tilt allows."""
+    time_step, model = scenario.mission.time_step_s, kind.model
+    if model.body is None:
+        return flyer_of(model, kind.problem, time_step, ways, moves)
+    limits = model.limits
+    most = min(limits.acceleration_norm, GRAVITY * math.tan(limits.tilt_norm))
+    outline = double_integrator(time_step, Limits(input_norm=most, speed_norm=limits.speed_norm))
+    flyer = flyer_of(outline, tracking_problem(outline, control, kind.alpha), time_step, ways, moves)
+    return replace(flyer, columns=(0, 3, 1, 4))
 
 
 def _baseline(

@@ -15,6 +15,9 @@ from d2oc.airframes.battery import HoverTime, hover_time_constant
 from d2oc.airframes.payload import BoxTank
 from d2oc.errors import ScenarioError
 
+AIR_DENSITY = 1.225
+"""Standard atmosphere at sea level, ISO 2533. [kg/m^3]"""
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,8 +24,21 @@ CELLS = 1000
 SIDE_M = 100.0
 RUNS = 5
 N_SAMPLES = 100_000
+PEER_RUNS = 3
+LONGEST_PEER_S = 900.0
 SERVED = 0.6
 """Share of the map that limited tanks serve."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What `sdot` made of the same problem."""
+
+    milliseconds: float | None = None
+    mass_error: float | None = None
+    cost: float | None = None
+    """On the unit square."""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,10 @@ class Row:
     """The same problem by `sdot`. [ms]"""
     ratio_to_sdot: float | None
     """How many times less."""
+    sdot_mass_error: float | None
+    """As `mass_error`."""
+    cost_over_sdot: float | None
+    """Transport cost over that of `sdot`, less one."""
     note: str = ""
     """Why there is no peer, or how certain the result is."""
 
@@ -58,7 +81,7 @@ def measure(*, quick: bool = False, on_row: Callable[[Row], None] | None = None)
     Parameters
     ----------
     quick : bool
-        Two runs each, no more than 100 sites, no peer.
+        Two runs each, no more than 100 sites, no peer unless SDOT_PYTHON names one.
     on_row : callable, optional
         Called with each row as soon as it is there.
 
@@ -95,7 +118,7 @@ def even(n: int = CELLS) -> Floats:
 def _rows(quick: bool) -> Iterator[Row]:
     runs = 2 if quick else RUNS
     for n_sites in (10, 100) if quick else (10, 100, 1000):
-        yield _cold("even", even(), n_sites, runs, quick)
+        yield _cold("even", even(), n_sites, runs, quick and "SDOT_PYTHON" not in os.environ)
         yield _cold("patches", patches(), n_sites, runs, True)
         yield _warm(n_sites, runs)
         yield _limited(n_sites, runs)
@@ -125,13 +148,18 @@ def _row(
     error: float,
     n_sites: int,
     steps: int | None,
-    peer: float | None = None,
+    peer: Peer | None = None,
+    cost: float | None = None,
     note: str = "",
 ) -> Row:
-    least = min(times)
+    least, peer = min(times), peer or Peer(note=note)
+    time_of_peer, ratio, cost_ratio = None, None, None
+    if peer.milliseconds is not None and peer.cost is not None and cost is not None:
+        time_of_peer, ratio = round(peer.milliseconds, 1), round(peer.milliseconds / least, 1)
+        cost_ratio = cost / SIDE_M**2 / peer.cost - 1
     return Row(
         name, density, n_sites, round(least, 2), round(max(times), 2), error, steps,
-        None if peer is None else round(peer, 1), None if peer is None else round(peer / least, 1), note,
+        time_of_peer, ratio, peer.mass_error, cost_ratio, peer.note,
     )  # fmt: skip
 
 
@@ -140,8 +168,8 @@ def _cold(name: str, values: Floats, n_sites: int, runs: int, alone: bool) -> Ro
     sites, capacities = _sites(n_sites), np.full(n_sites, 1.0 / n_sites)
     result = semi_discrete(density, sites, capacities, mass=1.0)
     times = _timed(runs, lambda: semi_discrete(density, sites, capacities, mass=1.0))
-    peer, note = (None, "") if alone else _sdot(values, sites / SIDE_M)
-    return _row("semi_discrete", name, times, result.mass_error, n_sites, result.steps, peer, note)
+    peer = None if alone else _sdot(values, sites / SIDE_M)
+    return _row("semi_discrete", name, times, result.mass_error, n_sites, result.steps, peer, float(result.cost))
 
 
 def _warm(n_sites: int, runs: int) -> Row:
@@ -172,23 +200,21 @@ def _samples(n_sites: int, runs: int) -> Row:
     times = _timed(runs, lambda: divide_samples(points, weights, sites, capacities))
     error = float(np.abs(result.masses - capacities).max() / weights.sum())
     note = f"cost within {result.cost / result.lower_bound - 1:.1e} of the best"
-    return _row("divide_samples", "samples", times, error, n_sites, None, None, note)
+    return _row("divide_samples", "samples", times, error, n_sites, None, note=note)
 
 
-def _sdot(values: Floats, sites: Floats) -> tuple[float | None, str]:
-    """The peer's time on the unit square, its own defaults, and a note if there is none. [ms]"""
-    try:
-        from sdot import SdotPlan, SumOfDiracs
-        from sdot.distributions.ScaledImage import ScaledImage
-    except (ImportError, SyntaxError) as problem:
-        return None, f"no peer: sdot is not installed or not for this Python ({type(problem).__name__})"
-    try:
-        times = []
-        for _ in range(2):  # the first may compile
-            began = time.perf_counter()
-            plan = SdotPlan(SumOfDiracs(sites), ScaledImage(values))
-            plan.newton_solve()
-            times.append((time.perf_counter() - began) * 1e3)
-    except (OSError, RuntimeError) as problem:
-        return None, f"sdot failed: {problem}"
-    return min(times), f"sdot: {plan.status}"
+def _sdot(values: Floats, sites: Floats) -> Peer:
+    """The peer on the unit square, in the interpreter that SDOT_PYTHON names, or in this one."""
+    python = os.environ.get("SDOT_PYTHON", sys.executable)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "problem.npz")
+        np.savez(path, values=values, sites=sites)
+        command = [python, str(Path(__file__).with_name("sdot_peer.py")), str(path), str(PEER_RUNS)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_PEER_S, check=True)
+            return Peer(**json.loads(done.stdout.splitlines()[-1]))
+        except subprocess.CalledProcessError as failed:
+            last = (failed.stderr.strip().splitlines() or ["no word"])[-1]
+            return Peer(note=f"no peer: {last}; SDOT_PYTHON names an interpreter with sdot, see docs/semi_discrete.md")
+        except (OSError, ValueError, TypeError, IndexError, subprocess.TimeoutExpired) as failed:
+            return Peer(note=f"no peer: {type(failed).__name__}: {failed}")

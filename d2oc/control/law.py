@@ -61,8 +61,12 @@ def tracking_problem(model: LinearModel, control: ControlTable, alpha: float) ->
     diagonal = np.zeros(model.n_states)
     for axis in model.axes:
         diagonal[list(axis)] = axis_weight
+    if model.held is not None:
+        diagonal += alpha * model.held
     q = np.diag(diagonal)
-    r = (control.input_weight or _default_input_weight(model, control, alpha)) * np.eye(model.n_inputs)[None]
+    weight = control.input_weight or _default_input_weight(model, control, alpha)
+    effort = np.ones((1, model.n_inputs)) if model.effort is None else model.effort
+    r = weight * effort[:, :, None] * np.eye(model.n_inputs)
     if control.scale_input_weight_with_inertia and model.inertia_kg_m2 is not None:
         r = r * ((PUBLISHED_INERTIA / model.inertia_kg_m2) ** 2)[:, None, None]
     problem = tracking(model.A, model.B, model.C, q, r, alpha)

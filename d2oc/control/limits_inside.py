@@ -27,19 +27,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from d2oc.arrays import Flags, Floats, Ints, Longs
 from d2oc.compiled import compiled
 from d2oc.control.closed_form import TrackingProblem
-from d2oc.control.constrained import ConstrainedStep, Infeasible
+from d2oc.control.constrained import ConstrainedStep, Infeasible, StepResult
 from d2oc.control.controller import Controller, Crew
+from d2oc.control.convexified_flight import ConvexifiedFlight
 from d2oc.control.d2oc import Team
 from d2oc.control.fence import Fence, keep_out, segment_meets
 from d2oc.control.half_planes import HalfPlanes, between_steps, during, together
 from d2oc.control.pilot import Brief
-from d2oc.control.stopping import stopping_problem
+from d2oc.control.stopping import scale_of, stopping_problem
 from d2oc.control.tethers import keeps_to, middles, reach_of, sides
 from d2oc.control.ways import Ways, along, length_of, while_advancing
 from d2oc.errors import ScenarioError
@@ -65,6 +67,9 @@ BRAKING_EFFORT = 1e-5
 LONGEST_BRAKING = 256
 """Steps within which a vehicle must be able to stop from top speed."""
 
+FREE_WHILE_BRAKING = 12
+"""Steps of the way to rest of a full quadrotor whose inputs are optimised; a linear law has the rest."""
+
 NEAREST_PIECES = 4
 NEAREST_AGENTS = 5
 """Half-planes given to the optimisation at each step; all are checked afterwards."""
@@ -73,13 +78,34 @@ MEMORY_STEPS = 8
 """An agent not heard for this long is beyond reach."""
 
 
+class Step(Protocol):
+    """A control step within limits: `ConstrainedStep` of linear vehicles, `ConvexifiedFlight` of full quadrotors."""
+
+    horizon: int
+    n_half_planes: int
+
+    def solve(
+        self, k: int, state: Floats, goals: Floats, half_planes: HalfPlanes | None = None, start: Any = None
+    ) -> StepResult:
+        """See `d2oc.control.constrained.ConstrainedStep.solve`."""
+
+
+def step_of(
+    problem: TrackingProblem, model: LinearModel, horizon: int, n_half_planes: int, free: int | None = None
+) -> Step:
+    """The control step of a kind of vehicle; of a full quadrotor with so many free inputs."""
+    if model.body is not None:
+        return ConvexifiedFlight(problem, model, horizon, n_half_planes, free=free)
+    return ConstrainedStep(problem, model, horizon, n_half_planes)
+
+
 @dataclass(frozen=True, eq=False)
 class Braking:
     """What one kind of agent needs to plan within its limits and to stop."""
 
     model: LinearModel
-    step: ConstrainedStep
-    stop: ConstrainedStep
+    step: Step
+    stop: Step
     scale: Floats
     """Size of each state that must be small at rest, inf for positions, shape (n,)."""
     way_of_one_step: float
@@ -92,6 +118,10 @@ class Braking:
     def __reduce__(self) -> tuple[object, ...]:
         """A copy is made anew."""
         return braking_of, self.origin
+
+    def start(self, inputs: Floats) -> Floats | None:
+        """What a step may begin with: inputs planned before for a full quadrotor, others need nothing."""
+        return None if self.model.body is None else inputs
 
     def position(self, states: Floats) -> Floats:
         """Positions in states, shape (..., 2)."""
@@ -137,11 +167,11 @@ def braking_of(
     stopping = stopping_problem(problem, model, BRAKING_EFFORT)
     scale = np.full(model.n_states, np.inf)
     moving = [i for i in range(model.n_states) if i not in model.position_states]
-    scale[moving] = 1.0 / np.sqrt(np.diag(stopping.Q)[moving])
-    step = ConstrainedStep(problem, model, horizon, NEAREST_PIECES + NEAREST_AGENTS + more_planes)
+    scale[moving] = scale_of(model)[moving]
+    step = step_of(problem, model, horizon, NEAREST_PIECES + NEAREST_AGENTS + more_planes)
     length = 4
     while length <= LONGEST_BRAKING:
-        stop = ConstrainedStep(stopping, model, length, step.n_half_planes)
+        stop = step_of(stopping, model, length, step.n_half_planes, FREE_WHILE_BRAKING)
         ready = Braking(model, step, stop, scale, longest, 0.0, origin)
         tracks = [brake(ready, 0, _at_speed(model, direction)) for direction in _DIRECTIONS]
         if all(track is not None and ready.is_at_rest(track[1][-1]) for track in tracks):
@@ -167,9 +197,11 @@ def _at_speed(model: LinearModel, direction: Floats) -> Floats:
     return state
 
 
-def brake(kind: Braking, k: int, state: Floats, planes: HalfPlanes | None = None) -> tuple[Floats, Floats] | None:
+def brake(
+    kind: Braking, k: int, state: Floats, planes: HalfPlanes | None = None, start: Floats | None = None
+) -> tuple[Floats, Floats] | None:
     """Inputs and states on the way to rest, within half-planes if it can be, None if there are none."""
-    result = kind.stop.solve(k, state, np.zeros((kind.stop.horizon, 2)), planes)
+    result = kind.stop.solve(k, state, np.zeros((kind.stop.horizon, 2)), planes, start)
     if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
         return None
     return result.inputs, result.predicted_states
@@ -417,25 +449,33 @@ class LimitsInside:
         if len(tethers):
             wanted = goals[np.minimum(np.arange(self._rules.length), horizon - 1)]
             planes = together(planes, sides(way.positions, wanted, tethers, self._rules.reach))
-        result = kind.step.solve(k, state, goals, during(planes, 0, horizon))
+        result = kind.step.solve(k, state, goals, during(planes, 0, horizon), kind.start(way.inputs[:horizon]))
         if isinstance(result, Infeasible) or result.excess > SPEED_TOLERANCE:
             self.events.append((r, NO_PLAN))
             return self._fly_on(kind, k, state, way)
         for steps in (horizon, horizon // 2, 1):
-            new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps, planes)
+            start = kind.start(way.inputs[steps : max(steps, way.left)])
+            new = self._followed_by_braking(kind, k, result.inputs, result.predicted_states, steps, planes, start)
             if new is not None and self._proves(here, new, normal, allowed, tethers):
                 return new
         self.events.append((r, UNPROVEN))
         return self._fly_on(kind, k, state, way)
 
     def _followed_by_braking(
-        self, kind: Braking, k: int, inputs: Floats, states: Floats, steps: int, planes: HalfPlanes
+        self,
+        kind: Braking,
+        k: int,
+        inputs: Floats,
+        states: Floats,
+        steps: int,
+        planes: HalfPlanes,
+        start: Floats | None,
     ) -> ProvenWay | None:
         """The first steps of a plan, and braking from there; None if that does not end at rest.
 
         What slides along a half-plane would cross it if it braked without knowing it, as its axes stop one by one.
         """
-        rest = brake(kind, k + steps, states[steps - 1], during(planes, steps, kind.stop.horizon))
+        rest = brake(kind, k + steps, states[steps - 1], during(planes, steps, kind.stop.horizon), start)
         if rest is None or not kind.is_at_rest(rest[1][-1]):
             return None
         positions = np.vstack([kind.position(states[:steps]), kind.position(rest[1])])

@@ -149,7 +149,7 @@ class MissionPlanLaw:
             team.goal[r] = np.nan
             if not team.active[r]:
                 continue
-            state = team.state[r, : len(flyer.problem.Q)]
+            state = flyer.own_state(team.state[r])
             self._plan_anew(r, k, state, crew)
             standing = self._standing[r]
             plan, h = standing.plan, k - standing.plan.first
@@ -219,7 +219,7 @@ class MissionPlanLaw:
             Where all are. [m]
         """
         slots = np.flatnonzero(weight > 0)
-        states = [state[r, : len(flyer.problem.Q)].copy() for r, flyer in enumerate(self._flyers)]
+        states = [flyer.own_state(state[r]).copy() for r, flyer in enumerate(self._flyers)]
         steps = [int(n) - k for n in self._n_steps]
         places, weights = self._places(tree, slots, k), weight[slots]
         plans, demand = plan_team(self._flyers, k, states, steps, places, weights, self._effort)

@@ -110,6 +110,12 @@ class Flyer:
     """Ways around zones; None: it flies straight through."""
     moves: Moves | None = None
     """How the density moves, as far as that is foreseen; None: not at all."""
+    columns: tuple[int, ...] = ()
+    """States of the vehicle that are those of the planner's model, in its order; empty: all."""
+
+    def own_state(self, state: Floats) -> Floats:
+        """State of the planner's model from a row of the team's."""
+        return np.ascontiguousarray(state[list(self.columns)] if self.columns else state[: len(self.problem.Q)])
 
     def at_start(self, places: Floats, ticks: Ints | int) -> Floats:
         """Where what is at places, shape (n, 2), at ticks was at the start of the mission, shape (n, 2). [m]"""

@@ -49,6 +49,7 @@ STATES_PER_AXIS = {
     "lagged-integrator": 3,
     "quadrotor": 4,
     "loaded-quadrotor": 4,
+    "full-quadrotor": 4,
     "unicycle": 1,
 }
 
@@ -409,6 +410,7 @@ def _world(scenario: Scenario) -> Iterator[str]:
     vehicles = [("vehicle", scenario.vehicle)]
     vehicles += [(f"team.groups[{i}].vehicle", g.vehicle) for i, g in enumerate(scenario.team.groups) if g.vehicle]
     yield from _rovers(scenario, vehicles)
+    yield from _full_quadrotors(scenario, vehicles)
     for key, vehicle in vehicles:
         yield from _airframe(key, vehicle)
         if scenario.world.kind == "bullet" and vehicle.model == "quadrotor":
@@ -433,6 +435,21 @@ def _rovers(scenario: Scenario, vehicles: Sequence[tuple[str, VehicleTable]]) ->
             yield f'{key}.model = "unicycle" goes with {name} = "{needed}" only, not with "{value}"'
     if scenario.spray is not None:
         yield f'{key}.model = "unicycle" stands beside spray: spraying missions are flown by drones'
+
+
+def _full_quadrotors(scenario: Scenario, vehicles: Sequence[tuple[str, VehicleTable]]) -> Iterator[str]:
+    """A full quadrotor is flown by its own control step, which is the one with limits inside."""
+    key = next((key for key, vehicle in vehicles if vehicle.model == "full-quadrotor"), None)
+    if key is not None and scenario.control.limits != "optimised":
+        yield (
+            f'{key}.model = "full-quadrotor" needs control.limits = "optimised", not "{scenario.control.limits}": '
+            "it is not linear, and only the step with limits inside knows its equations"
+        )
+    if key is not None and scenario.control.law in BASELINE_LAWS:
+        yield (
+            f'{key}.model = "full-quadrotor" goes with control.law = "closed-form" or "mission-plan" only, '
+            f'not with "{scenario.control.law}"'
+        )
 
 
 def _inertia(key: str, vehicle: Quadrotor) -> Iterator[str]:

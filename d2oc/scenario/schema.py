@@ -331,6 +331,24 @@ class LoadedQuadrotor(AirframeKeys):
     """Largest roll and pitch rate. [deg/s]"""
 
 
+class FullQuadrotor(AirframeKeys):
+    """`model = "full-quadrotor"`: the 12-state rigid body of its preset; inputs are thrust and three torques."""
+
+    model: Literal["full-quadrotor"]
+    predicts_payload: bool = True
+    """False: the law believes in the full tank all the time, for comparison."""
+    max_speed_m_s: Positive = 5.0
+    """Largest horizontal speed. [m/s]"""
+    max_acceleration_m_s2: Limit = float("inf")
+    """Largest horizontal acceleration. [m/s^2]"""
+    max_climb_m_s: Positive = 1.5
+    """Largest climb and descent. [m/s]"""
+    max_tilt_deg: Annotated[float, Field(gt=0, le=60)] | None = None
+    """Largest tilt; default: four fifths of that of the preset's autopilot. [deg]"""
+    max_tilt_rate_deg_s: Positive | None = None
+    """Largest body rate about each axis; default: four fifths of that of the preset's autopilot. [deg/s]"""
+
+
 class Unicycle(AirframeKeys):
     """`model = "unicycle"`: a rover that drives where it looks; states x, y, heading; inputs speed, turn rate."""
 
@@ -342,7 +360,7 @@ class Unicycle(AirframeKeys):
 
 
 VehicleTable = Annotated[
-    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor | Unicycle,
+    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor | FullQuadrotor | Unicycle,
     Field(discriminator="model"),
 ]
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from d2oc.airframes.airframe import load_preset
+from d2oc.airframes.airframe import AIR_DENSITY, load_preset
 from d2oc.airframes.payload import planned_liquid
+from d2oc.airframes.rotors import input_range
 from d2oc.scenario.schema import (
     DoubleIntegrator,
+    FullQuadrotor,
     LaggedIntegrator,
     LoadedQuadrotor,
     Quadrotor,
@@ -21,15 +23,23 @@ from d2oc.vehicles.linear import (
     GRAVITY,
     Limits,
     LinearModel,
+    RigidBody,
     double_integrator,
     lagged_integrator,
     loaded_quadrotor,
     quadrotor,
     single_integrator,
 )
+from d2oc.vehicles.rigid_quadrotor import constants, full_quadrotor
 from d2oc.vehicles.unicycle import unicycle
 
-VehicleTable = SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor | Unicycle
+VehicleTable = (
+    SingleIntegrator | DoubleIntegrator | LaggedIntegrator | Quadrotor | LoadedQuadrotor | FullQuadrotor | Unicycle
+)
+
+
+LEFT_TO_AUTOPILOT = 0.8
+"""Share of an autopilot's limits on attitude that a law plans with by default; the rest is for its corrections."""
 
 
 def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> LinearModel:
@@ -37,7 +47,7 @@ def vehicle_model(table: VehicleTable, time_step_s: float, n_steps: int) -> Line
 
     Parameters
     ----------
-    table : SingleIntegrator, DoubleIntegrator, LaggedIntegrator, Quadrotor, LoadedQuadrotor or Unicycle
+    table : SingleIntegrator, DoubleIntegrator, LaggedIntegrator, Quadrotor, LoadedQuadrotor, FullQuadrotor or Unicycle
         The scenario's `[vehicle]`.
     time_step_s : float
         Control period. [s]
@@ -100,6 +110,31 @@ def _loaded(table: LoadedQuadrotor, time_step_s: float, n_steps: int) -> LinearM
     )
 
 
+def _full(table: FullQuadrotor, time_step_s: float, n_steps: int) -> LinearModel:
+    airframe = load_preset(table.preset)
+    liquid = planned_liquid(table.liquid_l, table.liquid_l / (n_steps * time_step_s), time_step_s, n_steps)
+    if not table.predicts_payload or table.liquid_l == 0.0:
+        liquid = liquid[:1]
+    drag = airframe.drag.linear_n_s_m, 0.5 * AIR_DENSITY * airframe.drag.area_m2
+    ranges = [input_range(airframe.rotors, GRAVITY * airframe.mass_with(v)) for v in liquid]
+    body = RigidBody(
+        np.array([constants(airframe.mass_with(v), airframe.inertia_with(v), drag, time_step_s) for v in liquid]),
+        np.array([lowest for lowest, _ in ranges]),
+        np.array([highest for _, highest in ranges]),
+    )
+    tilt = math.radians(table.max_tilt_deg or LEFT_TO_AUTOPILOT * airframe.max_tilt_deg)
+    turn = math.radians(table.max_tilt_rate_deg_s or LEFT_TO_AUTOPILOT * airframe.max_rate_deg_s)
+    states = np.full(12, math.inf)
+    states[5], states[9:] = table.max_climb_m_s, turn
+    limits = Limits(
+        speed_norm=table.max_speed_m_s,
+        state_each=states,
+        tilt_norm=tilt,
+        acceleration_norm=table.max_acceleration_m_s2,
+    )
+    return full_quadrotor(body, limits)
+
+
 def _unicycle(table: Unicycle, time_step_s: float, n_steps: int) -> LinearModel:
     return unicycle(time_step_s, table.max_speed_m_s, math.radians(table.max_turn_rate_deg_s))
 
@@ -110,5 +145,6 @@ _BUILDERS: dict[str, Callable[..., LinearModel]] = {
     "lagged-integrator": _lagged,
     "quadrotor": _quadrotor,
     "loaded-quadrotor": _loaded,
+    "full-quadrotor": _full,
     "unicycle": _unicycle,
 }

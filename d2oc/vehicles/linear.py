@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,22 @@ class Limits:
     """Largest turn rate, the second input of a unicycle, whose `input_each` is its speed. [rad/s]"""
     state_each: Floats | None = None
     """Largest absolute value of each state after the step, shape (n,); None: no limit."""
+    tilt_norm: float = math.inf
+    """Largest Euclidean norm of roll and pitch (full quadrotor); the tilt is never larger. [rad]"""
+    acceleration_norm: float = math.inf
+    """Largest horizontal acceleration, the mean over a step (full quadrotor). [m/s^2]"""
+
+
+class RigidBody(NamedTuple):
+    """What a full quadrotor is made of at each of K steps of the mission; it keeps the last afterwards."""
+
+    constants: Floats
+    """Mass [kg], inertia about x, y, z [kg m^2], linear drag [N s/m], half air density times drag area [kg/m], control
+    period [s], parts it is integrated in; shape (K, 8)."""
+    lowest: Floats
+    """Least thrust above weight, and least torques, shape (K, 4). [N, N m]"""
+    highest: Floats
+    """Largest of them, shape (K, 4). [N, N m]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +76,12 @@ class LinearModel:
     """Time constant of the acceleration behind its command; the acceleration is the state after the velocity. [s]"""
     inertia_kg_m2: Floats | None = None
     """Inertia at every step of A, shape (K,), for models that have one. [kg m^2]"""
+    body: RigidBody | None = None
+    """What moves instead of A and B, which are its hover: the full quadrotor, see `d2oc.vehicles.rigid_quadrotor`."""
+    effort: Floats | None = None
+    """Weights of the inputs against a metre from the goal where they differ in kind, shape (K, m)."""
+    held: Floats | None = None
+    """Weights of states that are held at zero against a metre from the goal, shape (n,)."""
 
     @property
     def n_states(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.compiled import compiled
 from d2oc.vehicles.linear import LinearModel
+from d2oc.vehicles.rigid_quadrotor import Stages, advance
 from d2oc.vehicles.unicycle import arc
 
 
@@ -37,6 +38,14 @@ class Motion(NamedTuple):
     turn_rate: Floats
     unicycle: Flags
     """Which kinds drive along arcs, shape (kinds,)."""
+    rigid: Flags
+    """Which kinds are full quadrotors, shape (kinds,)."""
+    body: Floats
+    """What they are made of at every step, see `d2oc.vehicles.linear.RigidBody`, shape (kinds, K, 8)."""
+    lowest: Floats
+    """Their least inputs, shape (kinds, K, 4)."""
+    highest: Floats
+    """Their largest inputs, shape (kinds, K, 4)."""
     state_each: Floats
     """Shape (kinds, n)."""
 
@@ -50,12 +59,15 @@ def motion_arrays(models: Sequence[LinearModel]) -> Motion:
     a = np.zeros((kinds, steps, n, n))
     b = np.zeros((kinds, steps, n, m))
     state_each = np.full((kinds, n), np.inf)
+    body, lowest, highest = np.zeros((kinds, steps, 8)), np.zeros((kinds, steps, 4)), np.zeros((kinds, steps, 4))
     for kind, model in enumerate(models):
         k = len(model.A)
         a[kind, :k, : model.n_states, : model.n_states] = model.A
         b[kind, :k, : model.n_states, : model.n_inputs] = model.B
         if model.limits.state_each is not None:
             state_each[kind, : model.n_states] = model.limits.state_each
+        if model.body is not None:
+            body[kind, :k], lowest[kind, :k], highest[kind, :k] = model.body
     return Motion(
         A=a,
         B=b,
@@ -71,6 +83,10 @@ def motion_arrays(models: Sequence[LinearModel]) -> Motion:
         speed_each=np.array([model.limits.speed_each for model in models]),
         turn_rate=np.array([model.limits.turn_rate for model in models]),
         unicycle=np.array([model.name == "unicycle" for model in models]),
+        rigid=np.array([model.body is not None for model in models]),
+        body=body,
+        lowest=lowest,
+        highest=highest,
         state_each=state_each,
     )
 
@@ -81,7 +97,7 @@ def _ints(values: object) -> Ints:
 
 @compiled
 def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, after: Floats) -> None:
-    """One step x+ = A_k x + B_k u within the limits.
+    """One step x+ = A_k x + B_k u within the limits; rovers and full quadrotors by their own equations.
 
     Parameters
     ----------
@@ -103,6 +119,10 @@ def move(motion: Motion, kind: int, k: int, state: Floats, command: Floats, afte
     if motion.unicycle[kind]:
         arc(state, command[0], command[1], motion.B[kind, k, 0, 0], after)
         return
+    if motion.rigid[kind]:
+        work = Stages(np.empty((2, 12)), np.empty((2, 12)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+        advance(motion.body[kind, k], state[:12], command, after[:12], work)
+        return
     a = motion.A[kind, k]
     b = motion.B[kind, k]
     for i in range(motion.n_states[kind]):
@@ -121,6 +141,10 @@ def limit_input(motion: Motion, kind: int, k: int, state: Floats, command: Float
     if motion.unicycle[kind]:
         command[0] = min(max(command[0], -motion.input_each[kind]), motion.input_each[kind])
         command[1] = min(max(command[1], -motion.turn_rate[kind]), motion.turn_rate[kind])
+        return
+    if motion.rigid[kind]:
+        for j in range(4):
+            command[j] = min(max(command[j], motion.lowest[kind, k, j]), motion.highest[kind, k, j])
         return
     for j in range(motion.n_inputs[kind]):
         command[j] = min(max(command[j], -motion.input_each[kind]), motion.input_each[kind])

@@ -33,9 +33,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from d2oc.airframes.airframe import AIR_DENSITY
 from d2oc.arrays import Floats
 from d2oc.compiled import compiled
-from d2oc.world.drag import AIR_DENSITY
 from d2oc.world.fleet import Fleet
 
 JET_SPREAD = 0.094 / math.sqrt(math.log(2.0))

@@ -32,6 +32,8 @@ ACCELERATION = 3
 """Fly an acceleration, from the velocity of this moment on."""
 TILT = 4
 """Turn with an angular acceleration, from the tilt of this moment on: attitude and rate setpoints."""
+TILT_AND_THRUST = 5
+"""The same, with a thrust instead of a height: what attitude setpoints over MAVLink hold."""
 
 
 SPEED_RESERVE = 0.98
@@ -61,6 +63,8 @@ class Setpoint(NamedTuple):
     """Height of the ground below, shape (L,). [m]"""
     climb: Floats
     """How fast the ground rises on the way, shape (L,). [m/s]"""
+    thrust: Floats
+    """Specific thrust, shape (L,). [m/s^2]"""
 
 
 class Memory(NamedTuple):
@@ -109,6 +113,9 @@ def _wanted_lift(
     fleet: Fleet, r: int, dt: float, since: float, setpoint: Setpoint, memory: Memory, body: Floats
 ) -> tuple[Vector, Vector, Vector]:
     """Specific force wanted, and the rate and its growth to feed forward, in the world's axes."""
+    if setpoint.mode[r] == TILT_AND_THRUST:
+        up_axis = rotated(attitude_of(body), (0.0, 0.0, 1.0))
+        return _tilt_lift(fleet, r, since, setpoint.thrust[r] * max(up_axis[2], 0.1), setpoint, body)
     climb = fleet.height_gain[r] * (setpoint.ground[r] + setpoint.place[r, 2] - body[2])
     climb = min(max(climb, -MAX_CLIMB), MAX_CLIMB) + setpoint.climb[r]
     error = climb - body[9]

@@ -18,10 +18,10 @@ from d2oc.airframes.payload import BoxTank
 from d2oc.arrays import Flags, Floats, Ints
 from d2oc.faults import Fault, find_faults
 from d2oc.memory import copies
-from d2oc.vehicles.linear import LinearModel
+from d2oc.vehicles.linear import GRAVITY, LinearModel
 from d2oc.vehicles.motion import Motion
 from d2oc.world.air import feel_air, still_air
-from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, VELOCITY, Memory, Setpoint
+from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, TILT_AND_THRUST, VELOCITY, Memory, Setpoint
 from d2oc.world.bodies import Bodies
 from d2oc.world.fleet import Fleet, fleet_arrays
 from d2oc.world.flight import Layout, Wrench, fly, predict, tell_autopilots, write_states
@@ -47,6 +47,7 @@ MODES = {
     "lagged-integrator": ACCELERATION,
     "quadrotor": TILT,
     "loaded-quadrotor": TILT,
+    "full-quadrotor": TILT_AND_THRUST,
 }
 """What the input of each model is to an autopilot."""
 
@@ -230,9 +231,14 @@ class BulletWorld:
         """What the receivers measure after a control period, and who is lost by then."""
         self._receiver.drift(self._setup.time_step)
         self._look_for_faults()
-        write_states(self._layout, self.body, self._receiver.error, state)
+        write_states(self._layout, self.body, self._receiver.error, self._height, state)
         if self.watcher is not None:
             self.watcher(self.body)
+
+    @property
+    def _height(self) -> Floats:
+        """Height that each should hold, shape (L,). [m]"""
+        return self._setpoint.ground + self._setpoint.place[:, 2]
 
     def hold_height(self, r: int, height: float) -> None:
         """Let the autopilot of vehicle r hold another height from now on. [m]"""
@@ -241,7 +247,7 @@ class BulletWorld:
     def true_state(self, measured: Floats) -> Floats:
         """States without the receivers' errors, shape (L, n)."""
         state = measured.copy()
-        write_states(self._layout, self.body, np.zeros_like(self._receiver.error), state)
+        write_states(self._layout, self.body, np.zeros_like(self._receiver.error), self._height, state)
         return state
 
     @property
@@ -407,4 +413,5 @@ def _waiting(place: Floats) -> Setpoint:
         place=place.astype(np.float64),
         ground=np.zeros(n_agents),
         climb=np.zeros(n_agents),
+        thrust=np.full(n_agents, GRAVITY),
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from d2oc.airframes.airframe import AIR_DENSITY
 from d2oc.arrays import Floats
 from d2oc.compiled import compiled
 from d2oc.world.fleet import Fleet
 from d2oc.world.rotation import Vector
-
-AIR_DENSITY = 1.225
-"""Standard atmosphere at sea level, ISO 2533. [kg/m^3]"""
 
 
 @compiled

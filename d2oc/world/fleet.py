@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from d2oc.airframes.airframe import Airframe, Rotors
+from d2oc.airframes.airframe import Airframe
+from d2oc.airframes.rotors import least_thrusts, rotor_torques
 from d2oc.arrays import Floats, Ints
 
 
@@ -72,7 +73,7 @@ def fleet_arrays(airframes: Sequence[Airframe], liquid: Floats, max_speed: Float
     for r, airframe in enumerate(airframes):
         n = airframe.rotors.number
         torque_of_thrust[r, :, :n] = rotor_torques(airframe.rotors)
-        thrust_of_torque[r, :n] = _inverse(torque_of_thrust[r, :, :n])
+        thrust_of_torque[r, :n] = least_thrusts(torque_of_thrust[r, :, :n])
     loops = [a.loops for a in airframes]
     return Fleet(
         mass=np.array([a.mass_with(v) for a, v in zip(airframes, liquid, strict=True)]),
@@ -97,23 +98,3 @@ def fleet_arrays(airframes: Sequence[Airframe], liquid: Floats, max_speed: Float
         power_constant=np.array([a.hover_power_per_mass for a in airframes]),
         battery_energy=np.array([3600.0 * a.battery.energy_wh for a in airframes]),
     )
-
-
-def rotor_torques(rotors: Rotors) -> Floats:
-    """Torque about x, y, z of a unit thrust of each rotor, shape (3, rotors). [m]
-
-    A rotor at (x, y) that pushes up turns the body by (y, -x); its drag turns it against its own sense, which
-    changes from one rotor to the next.
-    """
-    arm = np.repeat(np.arange(rotors.arms), rotors.per_arm)
-    angle = (arm + 0.5) * 2 * np.pi / rotors.arms
-    layer = np.tile(np.arange(rotors.per_arm), rotors.arms)
-    sense = np.where((arm + layer) % 2 == 0, 1.0, -1.0)
-    x, y = rotors.arm_m * np.cos(angle), rotors.arm_m * np.sin(angle)
-    return np.stack([y, -x, sense * rotors.torque_per_thrust_m])
-
-
-def _inverse(torques: Floats) -> Floats:
-    """Least thrusts that make a unit torque about each axis and no lift, shape (rotors, 3)."""
-    effect = np.vstack([torques, np.ones(torques.shape[1])])
-    return np.asarray(np.linalg.pinv(effect)[:, :3], np.float64)

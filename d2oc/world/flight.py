@@ -11,11 +11,21 @@ from d2oc.compiled import compiled
 from d2oc.vehicles.linear import GRAVITY
 from d2oc.vehicles.motion import Motion, limit_input, move
 from d2oc.world.air import Air
-from d2oc.world.autopilot import ACCELERATION, HOLD, OFF, TILT, VELOCITY, Memory, Setpoint, command_rotors
+from d2oc.world.autopilot import (
+    ACCELERATION,
+    HOLD,
+    OFF,
+    TILT,
+    TILT_AND_THRUST,
+    VELOCITY,
+    Memory,
+    Setpoint,
+    command_rotors,
+)
 from d2oc.world.drag import drag
 from d2oc.world.fleet import Fleet
 from d2oc.world.mixer import spin
-from d2oc.world.rotation import attitude_of, rotated, tilts, turned
+from d2oc.world.rotation import attitude_of, heading, rotated, tilts, turned, unrotated
 
 
 class Wrench(NamedTuple):
@@ -31,7 +41,7 @@ class Layout(NamedTuple):
     """Where the model of each agent keeps what a body does; -1 where it does not."""
 
     mode: Ints
-    """What its command is: `VELOCITY`, `ACCELERATION` or `TILT`, shape (L,)."""
+    """What its command is: `VELOCITY`, `ACCELERATION`, `TILT` or `TILT_AND_THRUST`, shape (L,)."""
     column: Ints
     """State of x, y, vx, vy, theta, phi, the rates of theta and phi, ax, ay, shape (L, 10)."""
 
@@ -202,13 +212,27 @@ def _tell(
             setpoint.command[r, axis] = command[axis]
         elif layout.mode[r] == TILT:
             setpoint.tilt[r, axis] = state[layout.column[r, 4 + axis]]
-            most = fleet.max_rate[r]
-            rate = min(max(state[layout.column[r, 6 + axis]], -most), most)
+            rate = state[layout.column[r, 6 + axis]]
             # theta is pitch, turned by the second torque; phi is roll, turned by the first
             growth = command[1 - axis] / fleet.inertia[r, 1 - axis]
-            growth = min(max(growth, -fleet.rate_gain[r] * most), fleet.rate_gain[r] * most)
-            setpoint.tilt_rate[r, axis] = rate
-            setpoint.command[r, axis] = (min(max(rate + growth * time_step, -most), most) - rate) / time_step
+            _turn(time_step, fleet, r, axis, rate, growth, setpoint)
+        elif layout.mode[r] == TILT_AND_THRUST:  # theta and phi are minus pitch and minus roll
+            roll, pitch = state[6], state[7]
+            setpoint.tilt[r, axis] = -pitch if axis == 0 else -np.arctan(np.tan(roll) / np.cos(pitch))
+            _turn(
+                time_step, fleet, r, axis, -state[10 - axis], -command[2 - axis] / fleet.inertia[r, 1 - axis], setpoint
+            )
+            setpoint.thrust[r] = GRAVITY + command[0] / fleet.mass[r]
+
+
+@compiled
+def _turn(time_step: float, fleet: Fleet, r: int, axis: int, rate: float, growth: float, setpoint: Setpoint) -> None:
+    """Rate and angular acceleration of a tilt, within what the airframe is asked for."""
+    most = fleet.max_rate[r]
+    rate = min(max(rate, -most), most)
+    growth = min(max(growth, -fleet.rate_gain[r] * most), fleet.rate_gain[r] * most)
+    setpoint.tilt_rate[r, axis] = rate
+    setpoint.command[r, axis] = (min(max(rate + growth * time_step, -most), most) - rate) / time_step
 
 
 @compiled
@@ -225,7 +249,7 @@ def predict(
 
 
 @compiled
-def write_states(layout: Layout, body: Floats, error: Floats, state: Floats) -> None:
+def write_states(layout: Layout, body: Floats, error: Floats, height: Floats, state: Floats) -> None:
     """States of the models from the bodies: the truth where `error` is zero, the measurement where it is not.
 
     Parameters
@@ -236,11 +260,16 @@ def write_states(layout: Layout, body: Floats, error: Floats, state: Floats) -> 
         Position, attitude, velocity, rate.
     error : ndarray, shape (L, 4)
         Added to x, y, vx, vy.
+    height : ndarray, shape (L,)
+        That each should hold: the third state of a full quadrotor counts from there. [m]
     state : ndarray, shape (L, n)
         Overwritten.
     """
     value = np.empty(10)
     for r in range(len(body)):
+        if layout.mode[r] == TILT_AND_THRUST:
+            _write_rigid(body[r], error[r], height[r], state[r])
+            continue
         theta, phi = tilts(attitude_of(body[r]))
         value[0], value[1] = body[r, 0] + error[r, 0], body[r, 1] + error[r, 1]
         value[2], value[3] = body[r, 7] + error[r, 2], body[r, 8] + error[r, 3]
@@ -250,3 +279,17 @@ def write_states(layout: Layout, body: Floats, error: Floats, state: Floats) -> 
         for i in range(10):
             if layout.column[r, i] >= 0:
                 state[r, layout.column[r, i]] = value[i]
+
+
+@compiled
+def _write_rigid(body: Floats, error: Floats, height: float, state: Floats) -> None:
+    """States of a full quadrotor: position, velocity, roll, pitch, yaw, body rates."""
+    q = attitude_of(body)
+    x, y, z, w = q
+    rate = unrotated(q, (body[10], body[11], body[12]))
+    state[0], state[1], state[2] = body[0] + error[0], body[1] + error[1], body[2] - height
+    state[3], state[4], state[5] = body[7] + error[2], body[8] + error[3], body[9]
+    state[6] = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
+    state[7] = np.arcsin(min(max(2.0 * (w * y - z * x), -1.0), 1.0))
+    state[8] = heading(q)
+    state[9], state[10], state[11] = rate

@@ -73,6 +73,21 @@ def test_the_record_is_the_same_however_agents_are_packed(ray, flight):
 
 
 @needs_ray
+def test_full_quadrotors_fly_the_same_in_actors(ray):
+    changes = {
+        "vehicle": {"model": "full-quadrotor", "max_speed_m_s": 6.0, "max_acceleration_m_s2": 4.0},
+        "control": {"law": "closed-form", "limits": "optimised", "terminal_cost": "dare", "horizon_steps": 8},
+        "team": {"n_agents": 2, "separation_m": 2.0},
+        "radio.comm_range_m": 90.0,
+        "mission.duration_s": 3.0,
+        "sampling.n_samples": 60,
+    }
+    scenario = load_scenario("six_drones", overrides=changes)
+    in_actors = simulate(scenario, runtime=RuntimeChoice("ray", 1))
+    assert in_actors.digest() == simulate(scenario, runtime="inline").digest()
+
+
+@needs_ray
 def test_the_record_is_the_same_when_actors_are_killed(ray, flight, monkeypatch):
     """Before the first snapshot, after it, and when a snapshot is due."""
     scenario, record = flight

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from d2oc.airframes.airframe import load_preset, preset_names
-from d2oc.world.fleet import rotor_torques
+from d2oc.airframes.rotors import rotor_torques
 from d2oc_hardware.clock import Clock
 from d2oc_hardware.simulated.copter_frame import MOTORS, frame_parameters, hover_throttle, rotor_order
 from d2oc_hardware.simulated.json_physics import MAGIC, PUMP_OUTPUT, RATE_HZ, JsonPhysics, line_of

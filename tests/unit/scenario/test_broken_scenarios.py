@@ -55,7 +55,10 @@ RECTANGLE = "width_m = 100.0\nheight_m = 80.0\n"
 COMPONENT = "\n[[density.components]]\nmean_m = [30.0, 40.0]\nsigma_m = 12.0\nweight = 2.0\n"
 MIXTURE = 'kind = "mixture"\n' + COMPONENT
 KINDS = "one of uniform, mixture, points, vector-points, geotiff, image, array"
-MODELS = "one of single-integrator, double-integrator, lagged-integrator, quadrotor, loaded-quadrotor, unicycle"
+MODELS = (
+    "one of single-integrator, double-integrator, lagged-integrator, quadrotor, loaded-quadrotor, "
+    "full-quadrotor, unicycle"
+)
 
 
 def zone(corners):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from d2oc.airframes.airframe import load_preset
-from d2oc.world.fleet import fleet_arrays, rotor_torques
+from d2oc.airframes.rotors import rotor_torques
+from d2oc.world.fleet import fleet_arrays
 from d2oc.world.mixer import mix, spin
 from d2oc.world.rotation import heading, rotated, tilts, turned, unrotated
 
