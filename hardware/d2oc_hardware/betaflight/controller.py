@@ -68,7 +68,7 @@ SLOW, STOPPING_S = 0.4, 0.5
 DOWN_S, DOWN_M, DOWN_SHARE = 1.2, 0.05, 0.97
 """It stands when it has sunk no farther than this [m] for so long [s], with so much less throttle than at first."""
 IDLE_SHARE = 0.7
-"""Of the hover's throttle: with less than half the thrust and no lower, it stands in any case."""
+"""Of the hover's throttle as found at take-off: with less, and as low as it was then, it stands in any case."""
 SWITCH_S = 0.3
 YAW_GAIN, MOST_YAW, FULL_YAW = 1.5, 0.5, math.radians(100.0)
 """[1/s], [rad/s], and what a full stick asks for [rad/s]."""
@@ -464,8 +464,9 @@ class BetaflightController:
             self._lowest = (math.inf, now, 0.0)
         elif self._measured_up < up - DOWN_M:
             self._lowest = (self._measured_up, now, self._cascade.throttle)
-        elif now - since > DOWN_S and self._cascade.throttle < max(
-            DOWN_SHARE * throttle, IDLE_SHARE * self._cascade.hover
+        elif now - since > DOWN_S and (
+            self._cascade.throttle < DOWN_SHARE * throttle
+            or (self._measured_up < self._ground + NEAR and self._cascade.throttle < IDLE_SHARE * self._cascade.hover)
         ):
             self._arm, self._lowest = False, (math.inf, now, 0.0)
 
