@@ -145,7 +145,7 @@ def test_a_flight_that_sprays_is_the_same_in_its_log(sprayed):
     assert summary["sorties"] == sum(s["sorties"] for s in own)
     assert summary["missed_percent"] == pytest.approx(sprayed.flown.missed, abs=2.0)
     laid, flown = record.cells["deposit_l_ha"], sprayed.flown.cells["deposit_l_ha"]
-    assert laid.sum() == pytest.approx(flown.sum(), rel=0.03)
+    assert laid.sum() == pytest.approx(flown.sum(), rel=0.04)
     assert np.abs(laid - flown).sum() < 0.25 * flown.sum()
     assert summary["energy_kwh"] is None
     samples = np.column_stack([record.samples["x_m"], record.samples["y_m"]])
