@@ -1,13 +1,13 @@
 """From a velocity to tilt and throttle: the loops that Betaflight does not have.
 
 Betaflight takes angles and a throttle. What it says of its motion is ten positions a second, so between them the
-velocity is carried on by the acceleration that the tilt means. Then, per axis: acceleration = gain x (wanted velocity -
-velocity) + a slow integral, which stands still at the limit of the tilt and in every change; tilt =
-atan(acceleration / g). Up and down: the
-wanted height moves with the wanted climb, its error adds to the climb, the climb's error gives an acceleration, and
-the throttle is the hover's times the root of the lift that this takes, for thrust goes with the square of a rotor's
-speed. The hover's throttle is not known beforehand: it is found at take-off. What it is wrong by, and whatever else
-lifts or pulls, is an acceleration that the heights that come make known, and that the lift makes up for.
+velocity is carried on by the acceleration that the tilt means, and the tilt as it follows what it is told. Then, per
+axis: acceleration = gain x (wanted velocity - velocity) + a slow integral, which stands still at the limit of the tilt
+and in every change; tilt = atan(acceleration / g). Up and down: the wanted height moves with the wanted climb, its
+error adds to the climb, the climb's error gives an acceleration, and the throttle is the hover's times the root of the
+lift that this takes, for thrust goes with the square of a rotor's speed. The hover's throttle is not known beforehand:
+it is found at take-off. What it is wrong by, and whatever else lifts or pulls, is an acceleration that the heights that
+come make known, and that the lift makes up for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
 
 GRAVITY = 9.81
-VELOCITY_GAIN = 2.0
+VELOCITY_GAIN = 1.5
 """[1/s]"""
 VELOCITY_INTEGRAL = 0.4
 """[1/s^2]"""
@@ -31,7 +31,9 @@ MOST_INTEGRAL = 2.0
 MOST_DRIFT = 1.0
 """A velocity that came is taken as it is where the one that was carried on is farther away. [m/s]"""
 MOST_TILT_DEG = 25.0
-PLACE_GAIN = 0.9
+LEAN_S = 0.15
+"""So late the body leans as it is told. [s]"""
+PLACE_GAIN = 0.5
 """[1/s]"""
 BRAKING = 1.5
 """On the way to a place. [m/s^2]"""
@@ -109,6 +111,12 @@ class Motion:
         climb = 3.0 * HEIGHT_PACE * pace * error
         self.climb += climb
         self._shift(0.0, 0.0, 3.0 * pace * error + climb * HEIGHT_LATE_S)
+
+    def lean(self, dt: float, told: Sticks) -> None:
+        """Between two attitudes that come, which may be a third of a second, the body leans on as it is told. [s]"""
+        share = 1.0 - math.exp(-dt / LEAN_S)
+        self.roll += share * (told.roll - self.roll)
+        self.pitch += share * (told.pitch - self.pitch)
 
     def correct(self, velocity: Velocity) -> None:
         """A velocity over ground has come."""

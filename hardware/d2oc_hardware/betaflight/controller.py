@@ -399,6 +399,7 @@ class BetaflightController:
         if t.landed:
             motion.stand(self._measured_up)
             return self._lift_off(dt)
+        motion.lean(dt, self._last)
         motion.carry_on(dt, self._cascade.lift, self._measured_up)
         if self._spool is not None:  # it has just lifted off
             self._cascade.begin(self._spool - SPOOL_UP * LIFT_LATE_S, self._measured_up)
