@@ -340,7 +340,11 @@ class RecordWriter:
         head = n_steps.to_bytes(8, "little") + self._n_parts.to_bytes(8, "little")
         path = self._out / "parts" / MARK
         unfinished = path.with_name(path.name + ".unfinished")
-        unfinished.write_bytes(head + memory)
+        try:
+            unfinished.write_bytes(head + memory)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise RecordError(f"{path}: cannot be written ({error.strerror})") from None
         unfinished.replace(path)
 
     def finish(self, status: Status, timing: Mapping[str, float], cells: Columns | None = None) -> Record:

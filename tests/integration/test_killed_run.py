@@ -103,7 +103,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_was_written(killed, tmp_p
         ["sh", "-c", f"ulimit -f 120; exec {run}"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert re.fullmatch(r"error: run/\S+\.parquet: cannot be written \(File too large\)\n", result.stderr)
+    assert re.fullmatch(r"error: run/\S+: cannot be written \(File too large\)\n", result.stderr)
     assert list(tmp_path.rglob("*.unfinished")) == []
     assert load_record(tmp_path / "run").n_ticks >= 1
 
