@@ -8,6 +8,7 @@ See docs/record.md for every column and its unit.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -338,14 +339,7 @@ class RecordWriter:
             return
         self.flush()
         head = n_steps.to_bytes(8, "little") + self._n_parts.to_bytes(8, "little")
-        path = self._out / "parts" / MARK
-        unfinished = path.with_name(path.name + ".unfinished")
-        try:
-            unfinished.write_bytes(head + memory)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise RecordError(f"{path}: cannot be written ({error.strerror})") from None
-        unfinished.replace(path)
+        _write(self._out / "parts" / MARK, head + memory)
 
     def finish(self, status: Status, timing: Mapping[str, float], cells: Columns | None = None) -> Record:
         """Merge the parts into the final tables.
@@ -720,11 +714,18 @@ def _json(content: Mapping[str, Any]) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
+    _write(path, text.encode("utf-8"))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing of it."""
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         raise RecordError(f"{path}: cannot be written ({error.strerror})") from None
 
 

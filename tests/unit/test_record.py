@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from d2oc import record
 from d2oc.columns import read_columns, write_columns
 from d2oc.errors import RecordError
 from d2oc.record import FORMAT_VERSION, TABLES, load_record, remove_record
@@ -215,3 +216,12 @@ def test_a_record_from_before_there_were_events_reads_as_one_without(written):
     assert {name: len(values) for name, values in old.events.items()} == {"tick": 0, "agent": 0, "code": 0}
     assert old.digest() == digest
     assert old.summary()["n_fallbacks"] == 0
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(RecordError, match=r"nowhere/run\.json: cannot be written \(No such file or directory\)"):
+        record._write(tmp_path / "nowhere" / "run.json", b"{}")
+    (tmp_path / "flight.msgpack").mkdir()
+    with pytest.raises(RecordError, match=r"flight\.msgpack: cannot be written \(Is a directory\)"):
+        record._write(tmp_path / "flight.msgpack", b"")
+    assert list(tmp_path.rglob("*.unfinished")) == []
