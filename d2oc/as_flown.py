@@ -29,7 +29,7 @@ from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission, gear_of
 from d2oc.spray.deposit import touched_space
 from d2oc.spray.nozzles import Way, new_consumed, spray_given
-from d2oc.spray.plan import Plan
+from d2oc.spray.plan import no_plan
 from d2oc.vehicles.motion import motion_arrays
 from d2oc.world.ideal import IdealWorld
 
@@ -65,8 +65,7 @@ def prepare_as_flown(scenario: Scenario) -> tuple[Prepared, FarmMission | None]:
     if scenario.spray is None:
         return prepare(scenario), None
     unplanned = scenario.model_copy(update={"spray": scenario.spray.model_copy(update={"method": "d2oc"})})
-    n_agents = scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
-    return prepare_farm(unplanned, Plan([], [[] for _ in range(n_agents)]), flown=True)
+    return prepare_farm(unplanned, no_plan(scenario.team.size), flown=True)
 
 
 def record_as_flown(

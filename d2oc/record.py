@@ -301,7 +301,7 @@ class RecordWriter:
         self._flushed = -np.inf
         self._provenance = {**_provenance(), "runtime": runtime} | ({} if part is None else {"part": part})
         if data and out is not None:
-            self._provenance["data_sha256"] = {file.name: _sha256(file.source) for file in data}
+            self._provenance["data_sha256"] = {file.name: sha256_of(file.source) for file in data}
         if out is not None and parts_kept is not None:
             self._n_parts = parts_kept
             _forget_parts(out, parts_kept)
@@ -697,7 +697,8 @@ def as_utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """What a file holds, as hexadecimal digits."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

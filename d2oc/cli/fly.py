@@ -334,7 +334,7 @@ def _plan(
 ) -> FlightPlan:
     from d2oc.scenario import load_scenario
     from d2oc_hardware.fleet import load_fleet
-    from d2oc_hardware.resumed import n_agents_of, prepared_for
+    from d2oc_hardware.resumed import prepared_for
     from d2oc_hardware.swarm import FlightPlan, with_addresses
 
     if (fleet is None) == (sim is None):
@@ -357,7 +357,7 @@ def _plan(
     if certificates is not None and (sim is None or bus is BusName.udp):
         raise typer.BadParameter("--certificates is for --sim N with --bus zenoh: a fleet file names its own")
     loaded = load_scenario(scenario, overrides=changes or (), seed=seed)
-    if sim is not None and sim != n_agents_of(loaded):
+    if sim is not None and sim != loaded.team.size:
         loaded = load_scenario(scenario, overrides=[*(changes or ()), f"team.n_agents={sim}"], seed=seed)
     prepared = prepared_for(loaded, resumed)
     if betaflight is not None:

@@ -194,7 +194,7 @@ def _team(scenario: Scenario) -> Iterator[str]:
         yield f"team.n_agents = {team.n_agents} stands beside team.groups: give one of them"
     elif not team.groups and team.n_agents is None:
         yield "team.n_agents is missing: how many agents fly, at least 1; or list team.groups"
-    n_agents = _n_agents(scenario)
+    n_agents = scenario.team.size
     if team.start_m is not None and n_agents and len(team.start_m) != n_agents:
         yield f"team.start_m has {len(team.start_m)} places, but the team has {n_agents} agents"
     if scenario.mission.order == "sequential" and n_agents > MOST_IN_SEQUENCE:
@@ -266,7 +266,7 @@ def _memory(scenario: Scenario) -> Iterator[str]:
     needed, there = memory_needed(scenario), machine_memory()
     if needed > there:
         yield (
-            f"sampling.n_samples = {scenario.sampling.n_samples:,}, {_n_agents(scenario):,} agents and "
+            f"sampling.n_samples = {scenario.sampling.n_samples:,}, {scenario.team.size:,} agents and "
             f"{_most_steps(scenario):,} steps need about {needed / 1e9:,.0f} GB of memory, this machine has "
             f"{there / 1e9:,.0f} GB; take fewer of them"
         )
@@ -274,7 +274,7 @@ def _memory(scenario: Scenario) -> Iterator[str]:
 
 def memory_needed(scenario: Scenario) -> int:
     """Lower estimate of the memory that a mission takes. [byte]"""
-    n_agents = _n_agents(scenario)
+    n_agents = scenario.team.size
     links = n_agents**2 if scenario.radio.comm_range_m == float("inf") else 0
     return (
         BYTES_PER_SAMPLE_AND_AGENT * n_agents * scenario.sampling.n_samples
@@ -290,10 +290,6 @@ def machine_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 2**63
-
-
-def _n_agents(scenario: Scenario) -> int:
-    return sum(group.n_agents for group in scenario.team.groups) or scenario.team.n_agents or 0
 
 
 def _most_steps(scenario: Scenario) -> int:
@@ -314,7 +310,7 @@ def _transit(scenario: Scenario) -> Iterator[str]:
 
 
 def _radio(scenario: Scenario) -> Iterator[str]:
-    radio, n_agents = scenario.radio, _n_agents(scenario)
+    radio, n_agents = scenario.radio, scenario.team.size
     spans: Sequence[tuple[str, JammingTable | OutageTable | PartitionTable, set[int]]] = [
         *((f"radio.jamming[{i}]", zone, set()) for i, zone in enumerate(radio.jamming)),
         *((f"radio.outages[{i}]", outage, set(outage.agents)) for i, outage in enumerate(radio.outages)),
@@ -473,7 +469,7 @@ def _airframe(key: str, vehicle: VehicleTable) -> Iterator[str]:
 
 
 def _faults(scenario: Scenario) -> Iterator[str]:
-    n_agents = _n_agents(scenario)
+    n_agents = scenario.team.size
     for i, fault in enumerate(scenario.faults):
         beyond = [agent for agent in fault.agents if agent >= n_agents]
         if beyond:

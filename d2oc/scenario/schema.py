@@ -441,6 +441,11 @@ class TeamTable(Table):
     groups: tuple[GroupTable, ...] = ()
     """Unequal agents."""
 
+    @property
+    def size(self) -> int:
+        """Number of agents; 0 where nothing says so."""
+        return sum(group.n_agents for group in self.groups) or self.n_agents or 0
+
 
 class MissionTable(Table):
     """`[mission]`: how long, how finely, and in which order agents act."""

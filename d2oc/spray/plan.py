@@ -71,6 +71,11 @@ class Plan:
         return sum(passes.litres for passes in self.passes)
 
 
+def no_plan(n_agents: int) -> Plan:
+    """Nothing to spray for anybody: where a plan is not needed, or made later."""
+    return Plan([], [[] for _ in range(n_agents)])
+
+
 def lattice_for(task: Task, wanted: Flags) -> Lattice:
     """Lines in the direction that seems to take the least time."""
     swath = task.footprint.swath

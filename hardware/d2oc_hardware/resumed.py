@@ -15,7 +15,7 @@ from d2oc.mission import Prepared, prepare, prepare_farm, record_header, team_se
 from d2oc.record import Record, load_record
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
-from d2oc.spray.plan import Plan
+from d2oc.spray.plan import Plan, no_plan
 from d2oc_hardware.flight_controller import FlightError
 
 NOTHING = 1e-9
@@ -48,22 +48,12 @@ def prepared_for(
         If nothing is left, or the folder holds no flight of this mission; one sentence.
     """
     if scenario.spray is not None:
-        prepared, farm = prepare_farm(scenario, plan if resumed is None else no_plan(scenario), flown=True)
+        prepared, farm = prepare_farm(scenario, plan if resumed is None else no_plan(scenario.team.size), flown=True)
         if resumed is not None:
             _go_on_spraying(scenario, farm, resumed, plan)
         return prepared, farm
     prepared = prepare(scenario)
     return (prepared if resumed is None else _rest_of(scenario, prepared, resumed)), None
-
-
-def n_agents_of(scenario: Scenario) -> int:
-    """Size of the team."""
-    return scenario.team.n_agents or sum(group.n_agents for group in scenario.team.groups)
-
-
-def no_plan(scenario: Scenario) -> Plan:
-    """Nothing to spray for anybody: where a plan is not needed, or made later."""
-    return Plan([], [[] for _ in range(n_agents_of(scenario))])
 
 
 def _rest_of(scenario: Scenario, prepared: Prepared, run: Path) -> Prepared:

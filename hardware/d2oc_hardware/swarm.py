@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from d2oc.as_flown import NO_TIMES
 from d2oc.geo.frame import LocalFrame
 from d2oc.ledger import quantum_of
 from d2oc.mission import Prepared, Watch
@@ -41,7 +42,7 @@ from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
 from d2oc_hardware.plain import as_text
 from d2oc_hardware.preflight import Check, reach_of
-from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, laid_in, n_agents_of, prepared_for
+from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, laid_in, prepared_for
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
@@ -226,9 +227,7 @@ class Swarm:
         if self._tick == 0:
             remove_record(plan.out)
             return None, self._summary()
-        record = self._writer.finish(
-            "interrupted" if self.interrupted else "complete", {"wall_time_s": 0.0, **_NO_TIMES}, self._cells()
-        )
+        record = self._writer.finish("interrupted" if self.interrupted else "complete", NO_TIMES, self._cells())
         return record, self._summary()
 
     def _header(self) -> RecordHeader:
@@ -555,9 +554,6 @@ class Swarm:
         }
 
 
-_NO_TIMES = {"compute_time_s": 0.0, "agent_steps": 1.0, "memory_bytes": 0.0}
-
-
 def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
     """Refuse what cannot be flown by this version.
 
@@ -574,7 +570,7 @@ def require_flyable(scenario: Scenario, fleet: Fleet) -> None:
     models = {scenario.vehicle.model, *(g.vehicle.model for g in scenario.team.groups if g.vehicle is not None)}
     for model in sorted(models - set(MODELS)):
         raise FlightError(f"{scenario.name}: vehicle.model = {model} cannot be flown, only {', '.join(MODELS)}")
-    n_agents = n_agents_of(scenario)
+    n_agents = scenario.team.size
     if n_agents != len(fleet.drones):
         raise FlightError(f"{scenario.name}: the team has {n_agents} agents and the fleet {len(fleet.drones)} drones")
     if scenario.mission.time_step_s < 0.1:

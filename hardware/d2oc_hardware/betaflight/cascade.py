@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from d2oc_hardware.frames import STANDSTILL, Place, Velocity
+from d2oc_hardware.promise import GRAVITY
 
-GRAVITY = 9.81
 VELOCITY_GAIN = 1.5
 """[1/s]"""
 VELOCITY_INTEGRAL = 0.4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from d2oc.as_flown import prepare_as_flown, record_as_flown
 from d2oc.field import Field
 from d2oc.geo.frame import LocalFrame
-from d2oc.record import Record, as_utc
+from d2oc.record import Record, as_utc, sha256_of
 from d2oc.scenario import load_scenario
 from d2oc.scenario.schema import Scenario
 from d2oc_hardware.fleet import Fleet
@@ -20,7 +19,7 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.logs.read import read_logs
 from d2oc_hardware.logs.track import Locate, track_of
 from d2oc_hardware.logs.vehicle_log import Floats, VehicleLog, local_places
-from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, n_agents_of
+from d2oc_hardware.resumed import LAID_BEFORE, keep_laid
 
 
 def record_of_logs(
@@ -73,7 +72,7 @@ def record_of_logs(
         prepared = prepared._replace(header=replace(prepared.header, georeference=place.as_mapping()))
     utc = vehicles[0].utc
     known = {
-        "logs_sha256": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in logs},
+        "logs_sha256": {str(path): sha256_of(path) for path in logs},
         "simulated": None,
         **({} if utc is None else {"tick_0": as_utc(utc + began)}),
     }
@@ -131,10 +130,10 @@ def on_globe(scenario: Scenario, field: Field) -> Locate:
 def _for_team(scenario: str | Path, changes: Sequence[str], n_vehicles: int) -> Scenario:
     """The scenario with as many agents as there are vehicles."""
     loaded = load_scenario(scenario, overrides=changes)
-    if n_agents_of(loaded) == n_vehicles:
+    if loaded.team.size == n_vehicles:
         return loaded
     if loaded.team.groups:
         raise FlightError(
-            f"{loaded.name}: its team has {n_agents_of(loaded)} agents in groups, and the logs {n_vehicles} vehicles"
+            f"{loaded.name}: its team has {loaded.team.size} agents in groups, and the logs {n_vehicles} vehicles"
         )
     return load_scenario(scenario, overrides=[*changes, f"team.n_agents={n_vehicles}"])

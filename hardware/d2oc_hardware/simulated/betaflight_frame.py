@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from d2oc.airframes.airframe import Airframe
+from d2oc_hardware.betaflight.controller import ARM_CHANNEL, MARK_CHANNEL, PUMP_CHANNEL
 from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.simulated.motor_body import GRAVITY, TOP_THROTTLE
 
@@ -23,8 +24,6 @@ RATE_LEAD = 0.5
 """Share of the rotors' lag that D makes up for."""
 ROTOR_OF_MOTOR = (2, 3, 1, 0)
 """Rotor of the airframe that motor 1, 2, ... turns: behind right, ahead right, behind left, ahead left."""
-ARM, PUMP, OURS = 4, 5, 6
-"""Channels, from 0: the switch that arms, the pump, and the mark of our sticks."""
 STICK_RATE = 200.0
 """Of a full stick, so that it is linear. [deg/s]"""
 YAW_RATE = 100.0
@@ -95,14 +94,14 @@ def settings(airframe: Airframe) -> list[str]:
         "failsafe_procedure": "AUTO-LAND",
         "failsafe_delay": 10,
         "alt_hold_climb_rate": 10,
-        "channel_forwarding_start": PUMP,
+        "channel_forwarding_start": PUMP_CHANNEL,
         "serial_update_rate_hz": 200,
     }
     lines = ["feature -AIRMODE", "feature GPS", "feature CHANNEL_FORWARDING"]
-    lines += [f"aux 0 0 {ARM - 4} 1700 2100 0 0", "aux 1 1 0 900 2100 0 0"]  # armed by a switch; ANGLE always
+    lines += [f"aux 0 0 {ARM_CHANNEL - 4} 1700 2100 0 0", "aux 1 1 0 900 2100 0 0"]  # armed by a switch; ANGLE always
     lines += ["serial UART2 1 115200 57600 0 115200"]
     lines += ["serial UART3 2 115200 57600 0 115200"]  # without a line of its own, GPS is taken out again
-    lines += ["rxfail 3 h", f"rxfail {PUMP} s 1000", f"rxfail {OURS} s 1000"]
+    lines += ["rxfail 3 h", f"rxfail {PUMP_CHANNEL} s 1000", f"rxfail {MARK_CHANNEL} s 1000"]
     return lines + [f"set {name} = {value}" for name, value in values.items()]
 
 

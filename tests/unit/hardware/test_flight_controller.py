@@ -397,6 +397,15 @@ async def in_the_air(controller, height=5.0):
     await controller.take_off(height)
 
 
+async def keep_spraying(controller, clock, velocity, seconds):
+    """As `keep_flying`, with the pump's lease renewed each time."""
+    end = clock.now() + seconds
+    while clock.now() < end:
+        controller.fly(velocity)
+        controller.spray(1.0, 0.6)
+        await clock.sleep(0.1)
+
+
 async def keep_flying(controller, clock, velocity, seconds):
     end = clock.now() + seconds
     while clock.now() < end:
@@ -445,19 +454,12 @@ def test_spray_is_a_lease_that_ends_by_itself_and_with_the_mode(fly):
     async def flight(controller, bench):
         await in_the_air(controller)
 
-        async def sprayed(seconds):
-            end = bench.clock.now() + seconds
-            while bench.clock.now() < end:
-                controller.fly(Velocity(3.0, 0.0, 0.0))
-                controller.spray(1.0, 0.6)
-                await bench.clock.sleep(0.1)
-
-        await sprayed(3.0)
+        await keep_spraying(controller, bench.clock, Velocity(3.0, 0.0, 0.0), 3.0)
         assert bench.pump > 0.3
         assert controller.telemetry.pump > 0.3
         await keep_flying(controller, bench.clock, Velocity(3.0, 0.0, 0.0), 2.5)
         assert bench.pump == 0.0
-        await sprayed(2.0)
+        await keep_spraying(controller, bench.clock, Velocity(3.0, 0.0, 0.0), 2.0)
         await controller.hold()
         await bench.clock.sleep(0.5)
         assert bench.pump == 0.0
@@ -572,11 +574,7 @@ def test_a_betaflight_whose_program_dies_stops_the_pump_and_lands_by_itself():
         controller, clock = bench.controller, bench.clock
         try:
             await in_the_air(controller, 3.0)
-            end = clock.now() + 2.0
-            while clock.now() < end:
-                controller.fly(Velocity(2.0, 1.0, 0.0))
-                controller.spray(1.0, 0.6)
-                await clock.sleep(0.1)
+            await keep_spraying(controller, clock, Velocity(2.0, 1.0, 0.0), 2.0)
             assert controller.telemetry.pump == pytest.approx(1.0, abs=0.05)
             controller._link.send_sticks = lambda widths: None  # nothing more is sent, but telemetry is asked for
             before = clock.now()
@@ -602,11 +600,7 @@ def test_a_px4_whose_program_dies_stops_the_pump_leaves_offboard_and_returns():
         controller, clock = bench.controller, bench.clock
         try:
             await in_the_air(controller)
-            end = clock.now() + 3.0
-            while clock.now() < end:
-                controller.fly(Velocity(2.0, 1.0, 0.0))
-                controller.spray(1.0, 0.6)
-                await clock.sleep(0.1)
+            await keep_spraying(controller, clock, Velocity(2.0, 1.0, 0.0), 3.0)
             assert controller.telemetry.pump == pytest.approx(1.0, abs=0.05)
             controller._task.cancel()
             controller._send = lambda message: None  # nothing more is sent, not even that the pump should stop
