@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import secrets
+import shlex
 import socket
 import sys
 import time
@@ -50,6 +50,8 @@ MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
 PLANNED_METHODS = ("d2oc", "prescription", "prescription-skip", "uniform")
 """Spraying missions whose passes stand before take-off."""
 RUNGS = ("simulation", "bench", "tethered", "single", "swarm")
+ONE_THREAD = ("OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "NUMBA_NUM_THREADS=1")
+"""For numeric libraries one thread a process is enough: there are many processes."""
 START_TIMEOUT_WALL_S = 120.0
 """Until all drone processes are connected and checked. [s]"""
 START_EACH_WALL_S = 20.0
@@ -271,9 +273,10 @@ class Swarm:
         flight = f"flight-{secrets.token_hex(8)}"
         for number, table in enumerate(plan.fleet.drones):
             vehicle = await self._start_vehicle(number) if plan.simulated else None
+            # In a session of its own, so that neither Ctrl-C nor a terminal that is closed ends it or its connection.
             process = await asyncio.create_subprocess_exec(
-                *table.start, sys.executable, "-m", "d2oc_hardware.drone_process",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24, env=_environment(),
+                *command_by(table.start, [sys.executable, "-m", "d2oc_hardware.drone_process"]),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24, start_new_session=True,
             )  # fmt: skip
             self._drones.append(_Drone(process, vehicle=vehicle))
         if plan.simulated:
@@ -344,8 +347,8 @@ class Swarm:
         if plan.arducopter is not None:
             arguments += ["--arducopter", str(plan.arducopter)]
         return await asyncio.create_subprocess_exec(
-            *drone.start, sys.executable, "-m", "d2oc", *arguments,
-            stdin=asyncio.subprocess.DEVNULL, env=_environment(), start_new_session=True,
+            *command_by(drone.start, [sys.executable, "-m", "d2oc", *arguments]),
+            stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
     def _airframe(self, number: int) -> str:
@@ -648,9 +651,14 @@ def with_addresses(fleet: Fleet, certificates: Path | None) -> Fleet:
     return fleet.model_copy(update={"drones": tuple(drones), "certificates": certificates})
 
 
-def _environment() -> dict[str, str]:
-    """For numeric libraries one thread a process is enough: there are many processes."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+def command_by(start: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Command that runs `words` where `start` takes it.
+
+    ssh joins words by spaces, and the shell over there takes them apart again; so they are quoted for it.
+    """
+    command = ["env", *ONE_THREAD, *words]
+    by_shell = bool(start) and Path(start[0]).name == "ssh"
+    return [*start, *(map(shlex.quote, command) if by_shell else command)]
 
 
 def _or_nan(value: float | None, factor: float) -> float:

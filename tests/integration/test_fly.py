@@ -135,9 +135,11 @@ def test_faults_end_as_the_table_says_and_the_rest_finish(fly):
 def test_ctrl_c_during_take_off_lands_everyone_and_leaves_no_record(tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "2", "--out", str(out), "--json"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         wait_for(process, lambda: all((out / f"vehicle-{i}.json").exists() and truth(out, i)["flew"] for i in range(2)))
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal gives it to the whole group
         printed, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     summary = json.loads(printed)

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -378,23 +380,62 @@ def test_between_network_namespaces(folder, faults):
 
 
 SPEEDUP = 2.0
+SSHD = "/usr/sbin/sshd"
+
+
+@pytest.fixture
+def by_ssh(tmp_path):
+    """Words that start a command in a network namespace by a real ssh and its server, a name of a host for each."""
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("server", "client"):
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+    served, called = folder / "sshd_config", folder / "ssh_config"
+    served.write_text(
+        f"HostKey {folder}/server\nAuthorizedKeysFile {folder}/client.pub\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
+    )
+
+    def start(network):
+        with called.open("a") as hosts:
+            hosts.write(
+                f"Host {network}\n User root\n BatchMode yes\n IdentityFile {folder}/client\n LogLevel ERROR\n"
+                f" StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n"
+                f" ProxyCommand ip netns exec {network} {SSHD} -i -f {served}\n"
+            )
+        return ("ssh", "-F", str(called), network)
+
+    return start
 
 
 @pytest.mark.skipif(not can(*FILTER), reason="this machine has no network namespaces whose kernel drops packets")
-def test_drones_on_computers_of_their_own_fly_one_mission(tmp_path):
-    """A process and a simulated vehicle of each stand in a network of their own, between which packets are lost."""
+@pytest.mark.skipif(shutil.which(SSHD) is None, reason="this machine has no server of ssh (Debian: openssh-server)")
+def test_drones_on_computers_of_their_own_fly_one_mission(tmp_path, by_ssh):
+    """A process and a simulated vehicle of each stand in a network of their own, between which packets are lost.
+
+    They are started by ssh, as on companion computers.
+    """
     make_certificates(tmp_path / "keys", 2)
     changes = {"team.n_agents": 2, "mission.duration_s": 15.0, "sampling.n_samples": 200}
     scenario = load_scenario("six_drones", overrides=changes)
     with networks(FILTER, 2) as (names, addresses):
         fleet = simulated_fleet([(0.0, 0.0), (0.0, 6.0)], free_ports(2), 6.0, SPEEDUP)
         drones = [
-            drone.model_copy(update={"address": str(address), "start": ("ip", "netns", "exec", name)})
+            drone.model_copy(update={"address": str(address), "start": by_ssh(name)})
             for drone, address, name in zip(fleet.drones, addresses, names, strict=True)
         ]
         fleet = fleet.model_copy(update={"drones": tuple(drones), "certificates": tmp_path / "keys"})
-        plan = FlightPlan(scenario, fleet, tmp_path / "run", SPEEDUP, simulated=True)
-        checks, record, ended = asyncio.run(flown(plan))
+        plan = FlightPlan(scenario, fleet, tmp_path / "a run", SPEEDUP, simulated=True)
+        try:
+            checks, record, ended = asyncio.run(flown(plan))
+        finally:
+            inside = [subprocess.check_output(["ip", "netns", "pids", name], text=True).split() for name in names]
+            for pid in chain(*inside):  # vehicles have nobody who would tell them that it is over
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+        assert all(inside)
         assert all(map(dropped, names))
     assert [own[-1] for own in checks] == [("network", True, "hears all other drones")] * 2
     assert ended["landed"]
