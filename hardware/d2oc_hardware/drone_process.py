@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from d2oc.ledger import quantum_of
 from d2oc.mission import Prepared, prepare_farm
 from d2oc.runtime.agents import agent_setups, ground_of_team
 from d2oc.runtime.arrays import NEGLIGIBLE_WEIGHT
-from d2oc.scenario import load_scenario
+from d2oc.scenario.load import validate
 from d2oc.scenario.schema import Scenario
 from d2oc.spray.build import FarmMission
 from d2oc.spray.plan import Plan
@@ -167,15 +168,17 @@ class DroneProcess:
         self._fleet = Fleet.model_validate(order["fleet"])
         self._tasks: list[asyncio.Task[None]] = []
         self._kept_at = self._clock.now()
+        self._told_laid: NDArray[np.float64] | None = None
 
     async def run(self, orders: asyncio.StreamReader) -> None:
         """Connect, check, then do what is ordered until the drone is down or the orders end."""
         order, number, fleet = self._order, self._number, self._fleet
-        scenario = load_scenario(order["scenario"])
+        scenario = validate(tomllib.loads(order["scenario"]), "the ground station's scenario")
         plan, setup = from_text(order["plan"]), from_text(order["agent"])
         prepared, farm = prepared_for(scenario, Path(order["resumed"]) if order["resumed"] else None, plan)
         key = read_key(fleet.key_file) if fleet.key_file else None
-        log = Path(order["log"]) if order["log"] else None
+        log = Path(order["log"])
+        log.parent.mkdir(parents=True, exist_ok=True)  # on another computer there may be no such folder yet
         link, controller = await self._vehicle(fleet, number, key, log)
         radio = self._radio()
         await radio.open()
@@ -219,7 +222,7 @@ class DroneProcess:
             link.close()
 
     async def _vehicle(
-        self, fleet: Fleet, number: int, key: bytes | None, log: Path | None
+        self, fleet: Fleet, number: int, key: bytes | None, log: Path
     ) -> tuple[Link | MspLink, MavlinkController | BetaflightController]:
         """The line to the vehicle, and who speaks over it."""
         drone, datum = fleet.drones[number], fleet.datum.datum
@@ -267,8 +270,18 @@ class DroneProcess:
         """Write down what a machine has laid: now and then, and once more when nothing can come to it any more."""
         pilot, now = self._pilot, self._clock.now()
         if isinstance(pilot, SprayPilot) and (pilot.is_down or now - self._kept_at > KEEP_INTERVAL):
-            keep_laid(Path(self._order["deposit"]), pilot.deposit)
             self._kept_at = now
+            keep_laid(Path(self._order["deposit"]), pilot.deposit)
+            if self._order["elsewhere"]:  # the ground station cannot read this file
+                self._say_laid(pilot.deposit)
+
+    def _say_laid(self, laid: NDArray[np.float64]) -> None:
+        """Tell what was laid since it was last told."""
+        if self._told_laid is None:
+            self._told_laid = np.zeros_like(laid)
+        new = np.flatnonzero(laid != self._told_laid)
+        self._told_laid[new] = laid[new]
+        self._say({"kind": "laid", "cells": new.tolist(), "laid": laid[new].tolist()})
 
     async def _listen(self, orders: asyncio.StreamReader) -> None:
         while line := await orders.readline():

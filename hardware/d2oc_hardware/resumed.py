@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +105,7 @@ def _go_on_spraying(scenario: Scenario, farm: FarmMission, run: Path, plan: Plan
 def keep_laid(path: Path, laid: NDArray[np.float64]) -> None:
     """Write down what was laid, shape (cells,) [L/ha], so that whoever reads meanwhile finds the old or the new."""
     cells = np.flatnonzero(laid)
-    unfinished = path.with_suffix(".unfinished")
+    unfinished = path.with_suffix(f".unfinished-{os.getpid()}")
     with unfinished.open("wb") as file:
         np.savez(file, n_cells=len(laid), cell=cells.astype(np.int32), laid=laid[cells])
     unfinished.replace(path)

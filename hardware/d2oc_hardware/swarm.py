@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 
 from d2oc.as_flown import NO_TIMES
 from d2oc.geo.frame import LocalFrame
@@ -105,6 +106,8 @@ class _Drone:
     ticks: dict[int, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, Any] | None = None
     vehicle: asyncio.subprocess.Process | None = None
+    laid: NDArray[np.float64] | None = None
+    """What it has laid, if it runs on another computer, shape (cells,). [L/ha]"""
     heard_at: float = 0.0
     """When it last reported something. [s]"""
     silent: bool = False
@@ -265,12 +268,10 @@ class Swarm:
             old.unlink(missing_ok=True)
         if self._farm is not None and plan.resumed is not None:
             keep_laid(plan.out / LAID_BEFORE, self._farm.runtime.ground.deposit)
-        job = plan.out / "fly.toml"
-        job.write_text(scenario_toml(plan.scenario), encoding="utf-8")
         fleet = plan.fleet.model_dump(mode="json", exclude_none=True)
         (plan.out / "fleet.toml").write_text(tomli_w.dumps(fleet), encoding="utf-8")
         ports = dict(enumerate(free_ports(len(plan.fleet.drones))))
-        flight = f"flight-{secrets.token_hex(8)}"
+        flight, scenario = f"flight-{secrets.token_hex(8)}", scenario_toml(plan.scenario)
         for number, table in enumerate(plan.fleet.drones):
             vehicle = await self._start_vehicle(number) if plan.simulated else None
             # In a session of its own, so that neither Ctrl-C nor a terminal that is closed ends it or its connection.
@@ -283,14 +284,15 @@ class Swarm:
             await self._until_switched_on()
         for number, drone in enumerate(self._drones):
             first = {
-                "scenario": str(job),
+                "scenario": scenario,
                 "fleet": plan.fleet.model_dump(mode="json"),
                 "number": number,
                 "agent": as_text(agents[number]) if agents else "",
                 "plan": "" if self._farm is None else as_text(self._farm.runtime.plan),
                 "simulated": plan.simulated,
                 "resumed": str(plan.resumed) if plan.resumed else "",
-                "deposit": str(plan.out / f"drone-{number}-deposit.npz"),
+                "deposit": str(self._deposit_of(number)),
+                "elsewhere": bool(plan.fleet.drones[number].start),
                 "ports": ports,
                 "flight": flight,
                 "speedup": plan.speedup,
@@ -314,6 +316,10 @@ class Swarm:
     def _report_of(self, number: int) -> Path:
         """File in which a simulated vehicle writes the truth."""
         return self.plan.out / f"vehicle-{number}.json"
+
+    def _deposit_of(self, number: int) -> Path:
+        """File that says what a machine has laid."""
+        return self.plan.out / f"drone-{number}-deposit.npz"
 
     async def _start_vehicle(self, number: int) -> asyncio.subprocess.Process:
         plan, drone = self.plan, self.plan.fleet.drones[number]
@@ -448,6 +454,8 @@ class Swarm:
             drone.ticks[report["tick"]] = dict(report)
         elif kind == "checks":
             drone.checks = [Check(*check) for check in report["checks"]]
+        elif kind == "laid":  # its own file is on another computer
+            self._keep_laid(number, drone, report)
         elif kind == "waiting":
             drone.waiting = True
         elif kind == "down":
@@ -459,6 +467,13 @@ class Swarm:
         elif kind in ("refused", "failed", "note"):
             drone.problems.append(report["text"])
             self._say(f"drone {number}: {report['text']}")
+
+    def _keep_laid(self, number: int, drone: _Drone, report: Mapping[str, Any]) -> None:
+        assert self._farm is not None
+        if drone.laid is None:
+            drone.laid = np.zeros_like(self._farm.runtime.ground.deposit)
+        drone.laid[report["cells"]] = report["laid"]
+        keep_laid(self._deposit_of(number), drone.laid)
 
     # The record
 

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -383,9 +382,18 @@ SPEEDUP = 2.0
 SSHD = "/usr/sbin/sshd"
 
 
+ENTRY = """#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+  *drone_process*) exec unshare -m sh -c 'mount -t tmpfs none "{runs}"; eval "exec $SSH_ORIGINAL_COMMAND"' ;;
+  *) eval "exec $SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+"""What the server of ssh runs: a drone's process sees another folder of runs than the ground station."""
+
+
 @pytest.fixture
 def by_ssh(tmp_path):
-    """Words that start a command in a network namespace by a real ssh and its server, a name of a host for each."""
+    """What gives words that start a command in a network namespace, by a real ssh and its server."""
     folder = tmp_path / "ssh"
     folder.mkdir()
     Path("/run/sshd").mkdir(exist_ok=True)
@@ -395,8 +403,11 @@ def by_ssh(tmp_path):
     served, called = folder / "sshd_config", folder / "ssh_config"
     served.write_text(
         f"HostKey {folder}/server\nAuthorizedKeysFile {folder}/client.pub\nStrictModes no\nUsePAM no\n"
-        "PasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
+        f"PasswordAuthentication no\nPermitRootLogin yes\nPidFile none\nForceCommand {folder}/entry\n"
     )
+    entry = folder / "entry"
+    entry.write_text(ENTRY.format(runs=tmp_path / "a run"))
+    entry.chmod(0o755)
 
     def start(network):
         with called.open("a") as hosts:
@@ -410,33 +421,43 @@ def by_ssh(tmp_path):
     return start
 
 
-@pytest.mark.skipif(not can(*FILTER), reason="this machine has no network namespaces whose kernel drops packets")
-@pytest.mark.skipif(shutil.which(SSHD) is None, reason="this machine has no server of ssh (Debian: openssh-server)")
-def test_drones_on_computers_of_their_own_fly_one_mission(tmp_path, by_ssh):
-    """A process and a simulated vehicle of each stand in a network of their own, between which packets are lost.
-
-    They are started by ssh, as on companion computers.
-    """
+@pytest.fixture
+def fly_elsewhere(tmp_path, by_ssh):
+    """Fly two drones whose processes and simulated vehicles stand in networks of their own that lose packets."""
     make_certificates(tmp_path / "keys", 2)
+
+    def fly(scenario, homes):
+        with networks(FILTER, 2) as (names, addresses):
+            fleet = simulated_fleet(homes, free_ports(2), 6.0, SPEEDUP)
+            drones = [
+                drone.model_copy(update={"address": str(address), "start": by_ssh(name)})
+                for drone, address, name in zip(fleet.drones, addresses, names, strict=True)
+            ]
+            fleet = fleet.model_copy(update={"drones": tuple(drones), "certificates": tmp_path / "keys"})
+            try:
+                flight = asyncio.run(flown(FlightPlan(scenario, fleet, tmp_path / "a run", SPEEDUP, simulated=True)))
+            finally:
+                for name in names:  # vehicles have nobody who would tell them that it is over
+                    for pid in subprocess.check_output(["ip", "netns", "pids", name], text=True).split():
+                        with suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
+            assert all(map(dropped, names))
+        assert not list((tmp_path / "a run").glob("*.tlog"))  # they wrote them where they are
+        return flight
+
+    return fly
+
+
+companions = pytest.mark.skipif(
+    not can(*FILTER) or shutil.which(SSHD) is None,
+    reason="this machine has no network namespaces whose kernel drops packets, or no server of ssh (openssh-server)",
+)
+
+
+@companions
+def test_drones_on_computers_of_their_own_fly_one_mission(fly_elsewhere):
     changes = {"team.n_agents": 2, "mission.duration_s": 15.0, "sampling.n_samples": 200}
-    scenario = load_scenario("six_drones", overrides=changes)
-    with networks(FILTER, 2) as (names, addresses):
-        fleet = simulated_fleet([(0.0, 0.0), (0.0, 6.0)], free_ports(2), 6.0, SPEEDUP)
-        drones = [
-            drone.model_copy(update={"address": str(address), "start": by_ssh(name)})
-            for drone, address, name in zip(fleet.drones, addresses, names, strict=True)
-        ]
-        fleet = fleet.model_copy(update={"drones": tuple(drones), "certificates": tmp_path / "keys"})
-        plan = FlightPlan(scenario, fleet, tmp_path / "a run", SPEEDUP, simulated=True)
-        try:
-            checks, record, ended = asyncio.run(flown(plan))
-        finally:
-            inside = [subprocess.check_output(["ip", "netns", "pids", name], text=True).split() for name in names]
-            for pid in chain(*inside):  # vehicles have nobody who would tell them that it is over
-                with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-        assert all(inside)
-        assert all(map(dropped, names))
+    checks, record, ended = fly_elsewhere(load_scenario("six_drones", overrides=changes), [(0.0, 0.0), (0.0, 6.0)])
     assert [own[-1] for own in checks] == [("network", True, "hears all other drones")] * 2
     assert ended["landed"]
     assert ended["fence_breaches"] == 0
@@ -445,6 +466,20 @@ def test_drones_on_computers_of_their_own_fly_one_mission(tmp_path, by_ssh):
         told = heard["entries"][(heard["sender"] == sender) & (heard["receiver"] == receiver)]
         assert len(told) >= 5
         assert told.sum() > 0
+
+
+@companions
+def test_what_drones_on_computers_of_their_own_lay_is_known_here(fly_elsewhere):
+    patch = load_scenario(Path(__file__).parents[1] / "small_patch.toml")
+    _, record, ended = fly_elsewhere(patch, [(30.0, -6.0), (35.0, -6.0)])
+    assert ended["landed"]
+    assert ended["spray_outside_mission_s"] <= 0.5
+    litres = sum(drone["litres_by_plan"] for drone in ended["drones"])
+    assert litres > 1.0
+    cells = record.cells
+    cell_ha = 1e-4 * np.diff(np.unique(cells["x_m"])).min() ** 2
+    assert cells["deposit_l_ha"].sum() * cell_ha == pytest.approx(litres, rel=0.05)
+    assert (cells["deposit_l_ha"] <= cells["maximum_l_ha"] + 1e-9).all()
 
 
 async def flown(plan):
