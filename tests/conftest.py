@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,3 +32,28 @@ def d2oc():
         )
 
     return call
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test marked `alone` has the machine to itself, however many workers run tests."""
+    with turn(item):
+        return (yield)
+
+
+@contextmanager
+def turn(item):
+    """Wait until a test may run: those that run alone hold a lock by themselves, the others share it.
+
+    Who waits for the lock holds the gate, so that nobody comes in between.
+    """
+    workers = getattr(item.config, "workerinput", None)
+    if workers is None:
+        yield
+        return
+    name = Path(tempfile.gettempdir()) / f"d2oc-tests-{workers['testrunuid']}"
+    with open(f"{name}.gate", "w") as gate, open(f"{name}.machine", "w") as machine:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield

@@ -1,7 +1,8 @@
 """The clock of a flight: real seconds, or faster ones where every vehicle is simulated.
 
 All timeouts, rates and ages of this package are in the seconds of this clock. Processes of one machine that are given
-the same epoch and speed-up agree on what time it is.
+the same epoch and speed-up agree on what time it is. On another computer the monotonic clock began at another moment:
+there the epoch is found by the time of day, as well as the two computers agree on that.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ class Clock:
 
     speedup: float = 1.0
     epoch: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def by_time_of_day(cls, speedup: float, epoch_utc: float) -> Clock:
+        """Clock that was 0 at a time of day, in seconds since 1970."""
+        return cls(speedup, time.monotonic() - (time.time() - epoch_utc))
+
+    @property
+    def epoch_utc(self) -> float:
+        """Time of day at which it was 0, in seconds since 1970."""
+        return time.time() - (time.monotonic() - self.epoch)
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -55,6 +55,7 @@ JUDGED_TIMEOUT = 40.0
 """After that it has something against arming that does not go away. [s]"""
 KEEP_INTERVAL = 1.0
 """What a machine has laid is written down so often. [s]"""
+TIMES_TOLD = 10
 FAREWELL = 0.5
 """[s]"""
 WARM_UP_PASSES = 200
@@ -152,6 +153,13 @@ def task_of(scenario: Scenario, prepared: Prepared, fleet: Fleet, number: int) -
     )
 
 
+def clock_of(order: Mapping[str, Any]) -> Clock:
+    """The flight's clock, on the ground station's computer or on another one."""
+    if order["elsewhere"]:
+        return Clock.by_time_of_day(order["speedup"], order["epoch_utc"])
+    return Clock(order["speedup"], order["epoch"])
+
+
 class DroneProcess:
     """Obeys orders.
 
@@ -164,7 +172,7 @@ class DroneProcess:
     def __init__(self, order: Mapping[str, Any]) -> None:
         self._order = order
         self._number = int(order["number"])
-        self._clock = Clock(order["speedup"], order["epoch"])
+        self._clock = clock_of(order)
         self._fleet = Fleet.model_validate(order["fleet"])
         self._tasks: list[asyncio.Task[None]] = []
         self._kept_at = self._clock.now()
@@ -196,6 +204,8 @@ class DroneProcess:
         checks = await check_drone(controller, fleet, number, fence, by_rate=farm is not None, duration=duration)
         if isinstance(radio, NetworkNeighbours):
             checks = [*checks, await radio.gathered()]
+        if order["elsewhere"]:
+            await self._say_time()
         self._say({"kind": "checks", "checks": [list(check) for check in checks]})
         task = task_of(scenario, prepared, fleet, number)
         hands = (task, controller, guard, limits_of(prepared, number))
@@ -274,6 +284,12 @@ class DroneProcess:
             keep_laid(Path(self._order["deposit"]), pilot.deposit)
             if self._order["elsewhere"]:  # the ground station cannot read this file
                 self._say_laid(pilot.deposit)
+
+    async def _say_time(self) -> None:
+        """Tell what time it is here, often enough that once it is heard at once."""
+        for _ in range(TIMES_TOLD):
+            self._say({"kind": "time", "now": self._clock.now()})
+            await asyncio.sleep(0.1)
 
     def _say_laid(self, laid: NDArray[np.float64]) -> None:
         """Tell what was laid since it was last told."""

@@ -29,6 +29,30 @@ class Check(NamedTuple):
     sentence: str
 
 
+CLOCK_TOLERANCE_S = 0.1
+"""How far the clock of a drone's computer may be off the ground station's."""
+
+
+def computer_clock(late: Sequence[float]) -> Check:
+    """Whether a drone's computer knows what time it is at the ground station.
+
+    Parameters
+    ----------
+    late : sequence of float
+        By how much later, by the ground station's clock, it was heard what a drone's process said by its own, several
+        times; the least holds the least of the way. [s]
+
+    Returns
+    -------
+    check : Check
+    """
+    off = min(late)
+    told = f"{abs(off):.2f} s {'behind' if off > 0 else 'ahead of'} the ground station's"
+    return Check(
+        "computer's clock", abs(off) <= CLOCK_TOLERANCE_S, f"{told}, at most {CLOCK_TOLERANCE_S} s wanted (NTP)"
+    )
+
+
 class Wanted(NamedTuple):
     """What a parameter must be, and why."""
 

@@ -42,7 +42,7 @@ from d2oc_hardware.flight_controller import FlightError
 from d2oc_hardware.frames import Place
 from d2oc_hardware.pilot import Phase
 from d2oc_hardware.plain import as_text
-from d2oc_hardware.preflight import Check, reach_of
+from d2oc_hardware.preflight import Check, computer_clock, reach_of
 from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, laid_in, prepared_for
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
 
@@ -106,6 +106,8 @@ class _Drone:
     ticks: dict[int, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, Any] | None = None
     vehicle: asyncio.subprocess.Process | None = None
+    late: list[float] = field(default_factory=list)
+    """By how much later it was heard what another computer said by its clock. [s]"""
     laid: NDArray[np.float64] | None = None
     """What it has laid, if it runs on another computer, shape (cells,). [L/ha]"""
     heard_at: float = 0.0
@@ -297,6 +299,7 @@ class Swarm:
                 "flight": flight,
                 "speedup": plan.speedup,
                 "epoch": self._clock.epoch,
+                "epoch_utc": self._clock.epoch_utc,
                 "log": str(plan.out / f"drone-{number}.tlog"),
                 "upload_fence": plan.upload_fence or plan.simulated,
             }
@@ -454,6 +457,10 @@ class Swarm:
             drone.ticks[report["tick"]] = dict(report)
         elif kind == "checks":
             drone.checks = [Check(*check) for check in report["checks"]]
+            if drone.late:
+                drone.checks.append(computer_clock(drone.late))
+        elif kind == "time":
+            drone.late.append(self._clock.wall(self._clock.now() - report["now"]))
         elif kind == "laid":  # its own file is on another computer
             self._keep_laid(number, drone, report)
         elif kind == "waiting":

@@ -384,11 +384,12 @@ SSHD = "/usr/sbin/sshd"
 
 ENTRY = """#!/bin/sh
 case "$SSH_ORIGINAL_COMMAND" in
-  *drone_process*) exec unshare -m sh -c 'mount -t tmpfs none "{runs}"; eval "exec $SSH_ORIGINAL_COMMAND"' ;;
+  *drone_process*) exec unshare -m --time --monotonic 86400 \\
+    sh -c 'mount -t tmpfs none "{runs}"; eval "exec $SSH_ORIGINAL_COMMAND"' ;;
   *) eval "exec $SSH_ORIGINAL_COMMAND" ;;
 esac
 """
-"""What the server of ssh runs: a drone's process sees another folder of runs than the ground station."""
+"""What the server of ssh runs: a drone's process sees another folder of runs, and was switched on a day before."""
 
 
 @pytest.fixture
@@ -458,7 +459,8 @@ companions = pytest.mark.skipif(
 def test_drones_on_computers_of_their_own_fly_one_mission(fly_elsewhere):
     changes = {"team.n_agents": 2, "mission.duration_s": 15.0, "sampling.n_samples": 200}
     checks, record, ended = fly_elsewhere(load_scenario("six_drones", overrides=changes), [(0.0, 0.0), (0.0, 6.0)])
-    assert [own[-1] for own in checks] == [("network", True, "hears all other drones")] * 2
+    assert [own[-2] for own in checks] == [("network", True, "hears all other drones")] * 2
+    assert [own[-1][:2] for own in checks] == [("computer's clock", True)] * 2
     assert ended["landed"]
     assert ended["fence_breaches"] == 0
     heard = record.messages

@@ -10,7 +10,7 @@ import pytest
 from d2oc_hardware.fleet import simulated_fleet
 from d2oc_hardware.flight_controller import Health, Telemetry
 from d2oc_hardware.frames import Place
-from d2oc_hardware.preflight import check_drone, reach_of, wanted_parameters
+from d2oc_hardware.preflight import check_drone, computer_clock, reach_of, wanted_parameters
 
 BOUNDARY = [(0.0, 0.0), (100.0, 0.0), (100.0, 80.0), (0.0, 80.0)]
 FLEET = simulated_fleet([(50.0, 5.0)], [14550], 6.0, 1.0, BOUNDARY)
@@ -95,3 +95,13 @@ def test_px4_would_not_arm_before_it_is_engaged_and_a_simulated_one_has_no_width
     sitting = replace(WELL, version=(1, 17, 0), health=replace(WELL.health, armable=None))
     assert failed(Answers(sitting, "PX4", PWM_MAIN_MIN5=None, PWM_MAIN_MAX5=None)) == {}
     assert set(failed(Answers(sitting, "PX4", PWM_MAIN_MIN5=1100.0))) == {"PWM_MAIN_MIN5"}
+
+
+def test_the_clock_of_a_computer_is_judged_by_what_was_heard_soonest():
+    assert computer_clock([0.6, 0.05, 0.3]) == (
+        "computer's clock", True, "0.05 s behind the ground station's, at most 0.1 s wanted (NTP)"
+    )  # fmt: skip
+    assert computer_clock([-0.2, 0.3]) == (
+        "computer's clock", False, "0.20 s ahead of the ground station's, at most 0.1 s wanted (NTP)"
+    )  # fmt: skip
+    assert not computer_clock([0.2, 0.3]).passed
