@@ -182,12 +182,14 @@ def sim_vehicle(
     arducopter: ArducopterOption = None,
     betaflight: BetaflightOption = None,
     epoch: Annotated[float | None, typer.Option(hidden=True)] = None,
+    clock_file: Annotated[str | None, typer.Option("--clock", hidden=True)] = None,
 ) -> None:
     """Simulate a vehicle that speaks MAVLink 2 over UDP on the loopback interface, until Ctrl-C."""
     from d2oc_hardware.clock import Clock
     from d2oc_hardware.frames import FieldDatum, Geodetic
     from d2oc_hardware.mavlink.codec import read_key
     from d2oc_hardware.simulated.process import VehicleSetup, fly_vehicles, parse_fault
+    from d2oc_hardware.waiting_clock import WaitingClock
 
     try:
         latitude, longitude, altitude = map(float, at.split(","))
@@ -208,6 +210,9 @@ def sim_vehicle(
         report=report,
     )
     clock = Clock(speedup) if epoch is None else Clock(speedup, epoch)
+    if clock_file is not None:
+        path, _, number_of_turn = clock_file.rpartition(":")
+        clock = WaitingClock.in_file(Path(path), int(number_of_turn), speedup)
     if arducopter is not None:
         from d2oc_hardware.simulated.arducopter import fly_arducopter
 
@@ -369,7 +374,7 @@ def _plan(
     the_fleet = (
         load_fleet(fleet)
         if fleet is not None
-        else _simulated_fleet(loaded, prepared[0], speedup, physics, arducopter, betaflight)
+        else _simulated_fleet(loaded, prepared[0], physics, arducopter, betaflight)
     )
     if sim is not None and bus is BusName.zenoh:
         the_fleet = with_addresses(the_fleet, None if certificates is None else certificates.resolve())
@@ -403,7 +408,6 @@ def _fault(text: str) -> tuple[int, str]:
 def _simulated_fleet(
     scenario: Scenario,
     prepared: Prepared,
-    speedup: float,
     physics: str,
     arducopter: Path | None,
     betaflight: Path | None,
@@ -423,7 +427,7 @@ def _simulated_fleet(
     lag = max(lag_of(physics, kind.vehicle.preset) for kind in prepared.kinds)
     lag = ARDUCOPTER_LAG if arducopter else BETAFLIGHT_LAG if betaflight else lag
     link = "msp:tcp" if betaflight else "udp"
-    return simulated_fleet(homes, free_ports(len(homes)), speed, speedup, boundary, lag, pump_output, link)
+    return simulated_fleet(homes, free_ports(len(homes)), speed, boundary, lag, pump_output, link)
 
 
 async def _check(plan: FlightPlan) -> list[list[Check]]:

@@ -52,3 +52,11 @@ class Clock:
     def wall(self, duration: float) -> float:
         """Seconds of the wall in so many of the flight, for timeouts of the event loop."""
         return duration / self.speedup
+
+    def expect(self, moment: float) -> None:
+        """Say when one's next turn is; this clock waits for nobody."""
+
+    async def turn(self, moment: float) -> None:
+        """Wait until one's next turn; a clock that waits does not go far beyond it before it is taken."""
+        self.expect(moment)
+        await self.sleep_until(moment)

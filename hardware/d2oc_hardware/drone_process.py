@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sys
 import tomllib
@@ -48,6 +49,7 @@ from d2oc_hardware.plain import from_text
 from d2oc_hardware.preflight import check_drone
 from d2oc_hardware.resumed import keep_laid, prepared_for
 from d2oc_hardware.spray_pilot import SprayPilot
+from d2oc_hardware.waiting_clock import WaitingClock
 
 LONGEST_LINE = 1 << 27
 """Of an order: the first one brings an agent's plan. [byte]"""
@@ -157,6 +159,8 @@ def clock_of(order: Mapping[str, Any]) -> Clock:
     """The flight's clock, on the ground station's computer or on another one."""
     if order["elsewhere"]:
         return Clock.by_time_of_day(order["speedup"], order["epoch_utc"])
+    if order["clock"]:
+        return WaitingClock.in_file(Path(order["clock"]), int(order["turn"]), order["speedup"])
     return Clock(order["speedup"], order["epoch"])
 
 
@@ -230,6 +234,7 @@ class DroneProcess:
             await controller.close()
             radio.close()
             link.close()
+            self._clock.expect(math.inf)
 
     async def _vehicle(
         self, fleet: Fleet, number: int, key: bytes | None, log: Path

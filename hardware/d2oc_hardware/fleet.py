@@ -248,23 +248,13 @@ def simulated_fleet(
     homes: Sequence[Point],
     ports: Sequence[int],
     max_speed: float,
-    speedup: float,
     boundary: Sequence[Point] = (),
     lag: float = 0.35,
     pump_output: int = 5,
     link: str = "udp",
 ) -> Fleet:
-    """Fleet of simulated vehicles, each in a layer of its own, in a geofence around the field and their homes.
-
-    Faster than real time, watchdogs wait longer: a machine that is busy for a second is no lost link.
-    """
-    limits = LimitsTable(
-        max_speed_m_s=max_speed,
-        lag_s=lag,
-        telemetry_brake_s=max(0.7, 0.4 * speedup),
-        telemetry_return_s=max(3.0, 1.5 * speedup),
-        operator_return_s=max(10.0, 4.0 * speedup),
-    )
+    """Fleet of simulated vehicles, each in a layer of its own, in a geofence around the field and their homes."""
+    limits = LimitsTable(max_speed_m_s=max_speed, lag_s=lag)
     step = limits.height_separation_m + 2 * limits.layer_half_m + 0.6
     drones = [
         DroneTable(system_id=i + 1, link=f"{link}:127.0.0.1:{port}", home_m=home, height_m=3.0 + step * i)

@@ -255,7 +255,7 @@ class Pilot:
             self._look()
             next_look = max(next_look + period, self._clock.now() - period)
             step = self._next_step
-            await self._clock.sleep_until(step if step < next_look + TOGETHER else next_look)
+            await self._clock.turn(step if step < next_look + TOGETHER else next_look)
 
     def _look(self) -> None:
         now, t = self._clock.now(), self._controller.telemetry

@@ -45,6 +45,7 @@ from d2oc_hardware.plain import as_text
 from d2oc_hardware.preflight import Check, computer_clock, reach_of
 from d2oc_hardware.resumed import LAID_BEFORE, keep_laid, laid_in, prepared_for
 from d2oc_hardware.simulated.parameters import DEFAULTS, FOR_SWARMS
+from d2oc_hardware.waiting_clock import Pacemaker
 
 MODELS = ("single-integrator", "double-integrator", "lagged-integrator")
 """Vehicle models whose commands an autopilot takes as velocities."""
@@ -59,6 +60,10 @@ START_EACH_WALL_S = 20.0
 """The same for each of many: they share the processors. [s]"""
 ALIVE_INTERVAL = 1.0
 """The drones hear from the ground station so often. [s]"""
+OWN_SILENCE_S = 3.0
+"""A simulated autopilot that has not heard the ground station for so long flies home. [s]"""
+SLOW = 0.9
+"""A share of the speed-up below which that is told."""
 COUNTDOWN = 1.0
 """Between the order to begin and the beginning. [s]"""
 PAD_TOLERANCE_M = 1.0
@@ -143,6 +148,7 @@ class Swarm:
         self.plan = plan
         self._say = say
         self._clock = Clock(plan.speedup)
+        self._pacemaker: Pacemaker | None = None
         self._prepared: Prepared
         self._farm: FarmMission | None
         self._prepared, self._farm = plan.prepared or prepared_for(plan.scenario, plan.resumed)
@@ -231,11 +237,18 @@ class Swarm:
             begins = time.time() + self._clock.wall(self._began - self._clock.now())
             self._writer.know(simulated=plan.simulated, tick_0=as_utc(begins))
         await self._until_down()
+        self._tell_pace()
         if self._tick == 0:
             remove_record(plan.out)
             return None, self._summary()
         record = self._writer.finish("interrupted" if self.interrupted else "complete", NO_TIMES, self._cells())
         return record, self._summary()
+
+    def _tell_pace(self) -> None:
+        """Say by how much slower than asked the flight went, if it did."""
+        if self._pacemaker is not None and self._pacemaker.pace < SLOW * self.plan.speedup:
+            pace, asked = self._pacemaker.pace, self.plan.speedup
+            self._say(f"the clock went at {pace:.2g} times real time, not {asked:g}: it waited for a busy machine")
 
     def _header(self) -> RecordHeader:
         """What stands above the record; a real flight was where its fleet file has the field."""
@@ -261,9 +274,14 @@ class Swarm:
                     with suppress(ProcessLookupError):
                         process.kill()
                     await process.wait()
+        if self._pacemaker is not None:
+            self._pacemaker.close()
 
     async def _start(self) -> None:
         plan = self.plan
+        self._pacemaker = pacemaker_of(plan)
+        if self._pacemaker is not None:
+            self._clock = self._pacemaker.clock
         agents = [] if self._farm else await asyncio.to_thread(agents_of, plan.scenario, self._prepared)
         plan.out.mkdir(parents=True, exist_ok=True)
         for old in (*plan.out.glob("drone-*-deposit.npz"), plan.out / LAID_BEFORE):
@@ -298,6 +316,8 @@ class Swarm:
                 "ports": ports,
                 "flight": flight,
                 "speedup": plan.speedup,
+                "clock": "" if self._pacemaker is None else str(self._pacemaker.path),
+                "turn": number,
                 "epoch": self._clock.epoch,
                 "epoch_utc": self._clock.epoch_utc,
                 "log": str(plan.out / f"drone-{number}.tlog"),
@@ -320,6 +340,12 @@ class Swarm:
         """File in which a simulated vehicle writes the truth."""
         return self.plan.out / f"vehicle-{number}.json"
 
+    def _clock_words(self, number: int) -> list[str]:
+        """By which clock a simulated vehicle goes."""
+        if self._pacemaker is None:
+            return ["--epoch", repr(self._clock.epoch)]
+        return ["--clock", f"{self._pacemaker.path}:{len(self.plan.fleet.drones) + number}"]
+
     def _deposit_of(self, number: int) -> Path:
         """File that says what a machine has laid."""
         return self.plan.out / f"drone-{number}-deposit.npz"
@@ -331,10 +357,9 @@ class Swarm:
         to = ["--to", drone.link.removeprefix("udp:")]
         if plan.betaflight is not None:
             to = ["--port", drone.link.rpartition(":")[2], "--betaflight", str(plan.betaflight)]
-        silence = min(5.0, max(3.0, 1.5 * plan.speedup))
         parameters = {
             **FOR_SWARMS,
-            "FS_GCS_TIMEOUT": silence,
+            "FS_GCS_TIMEOUT": OWN_SILENCE_S,
             "RTL_ALT": 100.0 * drone.height_m,
             "MAV_GCS_SYSID": plan.fleet.source_system,
             "FENCE_RADIUS": max(DEFAULTS["FENCE_RADIUS"], math.ceil(reach_of(plan.fleet, number, self._fence))),
@@ -343,7 +368,7 @@ class Swarm:
             parameters.update(sprayer_parameters(plan.scenario, self._farm, number))
         arguments = [
             "sim-vehicle", "--system-id", str(drone.system_id), *to, "--speedup", str(plan.speedup),
-            "--epoch", repr(self._clock.epoch), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
+            *self._clock_words(number), "--at", f"{at.latitude!r},{at.longitude!r},{at.altitude!r}",
             "--physics", plan.physics, "--airframe", self._airframe(number), "--report", str(self._report_of(number)),
         ]  # fmt: skip
         for name, value in parameters.items():
@@ -397,12 +422,12 @@ class Swarm:
 
     async def _wait(self, holds: Callable[[_Drone], bool], complaint: str, timeout: float | None = None) -> None:
         """Until something holds of every drone; raises for the first of which it does not."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + (self._start_timeout if timeout is None else self._clock.wall(timeout))
+        now = asyncio.get_running_loop().time if timeout is None else self._clock.now
+        end = now() + (self._start_timeout if timeout is None else timeout)
         while not all(map(holds, self._drones)):
             late = next(n for n, drone in enumerate(self._drones) if not holds(drone))
             drone = self._drones[late]
-            if drone.dead or loop.time() > end or self.interrupted:
+            if drone.dead or now() > end or self.interrupted:
                 why = f": {drone.problems[-1]}" if drone.problems else ""
                 raise FlightError(f"drone {late} {complaint}{why}")
             await asyncio.sleep(0.05)
@@ -445,6 +470,8 @@ class Swarm:
             with suppress(json.JSONDecodeError):
                 self._note(number, drone, json.loads(line))
         await drone.process.wait()
+        if self._pacemaker is not None:
+            self._pacemaker.forget(number)
         if not drone.down:
             drone.dead = True
             if self._began is not None:
@@ -575,6 +602,7 @@ class Swarm:
                 ),
                 2,
             ),
+            **({} if self._pacemaker is None else {"pace": round(self._pacemaker.pace, 2)}),
             "drones": drones,
         }
 
@@ -671,6 +699,13 @@ def with_addresses(fleet: Fleet, certificates: Path | None) -> Fleet:
         for drone, port in zip(fleet.drones, ports, strict=True)
     ]
     return fleet.model_copy(update={"drones": tuple(drones), "certificates": certificates})
+
+
+def pacemaker_of(plan: FlightPlan) -> Pacemaker | None:
+    """What keeps a clock that waits, where all is simulated on this machine; Betaflight knows only the wall's time."""
+    if not plan.simulated or plan.betaflight is not None or any(drone.start for drone in plan.fleet.drones):
+        return None
+    return Pacemaker(2 * len(plan.fleet.drones), plan.speedup)
 
 
 def command_by(start: Sequence[str], words: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ import pytest
 from d2oc import load_record
 from d2oc.transport.wasserstein import wasserstein2
 
+pytestmark = pytest.mark.alone
 FLOWN = ("six_drones", "--set", "control.law=closed-form", "--set", "radio.comm_range_m=60")
 KEPT_PACE_S = 0.35
 """Setpoints that come later than this, one in a hundred, are those of a machine too busy to judge coverage by."""
@@ -61,7 +62,7 @@ def kept_pace(summary, within=KEPT_PACE_S):
 def test_four_simulated_vehicles_fly_a_mission_as_it_was_simulated(fly, d2oc, tmp_path):
     """Rigid bodies in PyBullet on both sides."""
     bodies = ("six_drones", "--set", "world.kind=bullet")
-    summary, out, said = fly("--sim", 4, "--speedup", 2, "--physics", "bullet", mission=bodies)
+    summary, out, said = fly("--sim", 4, "--speedup", 8, "--physics", "bullet", mission=bodies)
     is_safe(summary)
     record = load_record(out)
     assert record.digest() == summary["record_digest"]
@@ -87,7 +88,7 @@ def test_four_simulated_sprayers_spray_a_field_as_it_was_simulated(fly, d2oc, tm
     What two late setpoints in a hundred cost is allowed for; a clock that never waits proves the rest, in
     tests/unit/hardware/test_spray_flights.py.
     """
-    summary, out, said = fly("--sim", 4, "--speedup", 2, "--physics", "bullet", mission=FARM, duration=900)
+    summary, out, said = fly("--sim", 4, "--speedup", 8, "--physics", "bullet", mission=FARM, duration=900)
     is_safe(summary)
     assert summary["overdosed_m2"] == 0.0
     if not kept_pace(summary, within=0.25):
@@ -119,7 +120,7 @@ def test_faults_end_as_the_table_says_and_the_rest_finish(fly):
     }
     faults = [*causes, "process-killed@8"]
     words = [word for number, fault in enumerate(faults) for word in ("--fault", f"{number}:{fault}")]
-    summary, _, said = fly("--sim", 7, "--speedup", 2, *words, duration=30)
+    summary, _, said = fly("--sim", 7, "--speedup", 8, *words, duration=30)
     is_safe(summary)
     *harmed, killed, unharmed = summary["drones"]
     assert killed["process"] == "killed"
@@ -134,7 +135,7 @@ def test_faults_end_as_the_table_says_and_the_rest_finish(fly):
 
 def test_ctrl_c_during_take_off_lands_everyone_and_leaves_no_record(tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "2", "--out", str(out), "--json"]
+    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "4", "--out", str(out), "--json"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -152,7 +153,7 @@ SMALL = str(Path(__file__).parents[1] / "small_patch.toml")
 
 
 def test_ctrl_c_brings_everyone_home_and_the_rest_is_flown_later(tmp_path):
-    words = ["--sim", "2", "--speedup", "3", "--json"]
+    words = ["--sim", "2", "--speedup", "4", "--json"]
     command = [sys.executable, "-m", "d2oc", "fly"]
     out = tmp_path / "run"
     with subprocess.Popen(
@@ -160,7 +161,7 @@ def test_ctrl_c_brings_everyone_home_and_the_rest_is_flown_later(tmp_path):
         text=True,
     ) as process:  # fmt: skip
         wait_for(process, lambda: all((out / f"vehicle-{i}.json").exists() and truth(out, i)["flew"] for i in range(2)))
-        time.sleep(6.0)
+        time.sleep(5.0)
         process.send_signal(signal.SIGINT)
         printed, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
@@ -193,7 +194,7 @@ LARGER = (
 def test_what_a_killed_machine_leaves_is_sprayed_by_the_others(fly, d2oc, tmp_path):
     changes = [word for key in LARGER for word in ("--set", key)]
     summary, out, said = fly(
-        "--sim", 3, "--speedup", 3, "--fault", "1:process-killed@40", mission=(SMALL, *changes), duration=900
+        "--sim", 3, "--speedup", 8, "--fault", "1:process-killed@40", mission=(SMALL, *changes), duration=900
     )
     is_safe(summary)
     drones = summary["drones"]
@@ -214,7 +215,7 @@ def test_what_a_killed_machine_leaves_is_sprayed_by_the_others(fly, d2oc, tmp_pa
 
 def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "3", "--out", str(out)]
+    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "4", "--out", str(out)]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         wait_until_flying(out, process)
         process.kill()

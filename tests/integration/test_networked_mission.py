@@ -429,7 +429,7 @@ def fly_elsewhere(tmp_path, by_ssh):
 
     def fly(scenario, homes):
         with networks(FILTER, 2) as (names, addresses):
-            fleet = simulated_fleet(homes, free_ports(2), 6.0, SPEEDUP)
+            fleet = simulated_fleet(homes, free_ports(2), 6.0)
             drones = [
                 drone.model_copy(update={"address": str(address), "start": by_ssh(name)})
                 for drone, address, name in zip(fleet.drones, addresses, names, strict=True)
@@ -455,6 +455,7 @@ companions = pytest.mark.skipif(
 )
 
 
+@pytest.mark.alone
 @companions
 def test_drones_on_computers_of_their_own_fly_one_mission(fly_elsewhere):
     changes = {"team.n_agents": 2, "mission.duration_s": 15.0, "sampling.n_samples": 200}
@@ -470,6 +471,7 @@ def test_drones_on_computers_of_their_own_fly_one_mission(fly_elsewhere):
         assert told.sum() > 0
 
 
+@pytest.mark.alone
 @companions
 def test_what_drones_on_computers_of_their_own_lay_is_known_here(fly_elsewhere):
     patch = load_scenario(Path(__file__).parents[1] / "small_patch.toml")

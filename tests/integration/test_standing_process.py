@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from d2oc import load_record
+from d2oc_hardware.waiting_clock import PATIENCE_S
 
 MISSION = ("six_drones", "--set", "control.law=closed-form", "--set", "mission.duration_s=30")
 COMPILING_S = 400
 """On a new machine programs compile before the first flight. [s]"""
-STANDS_S = 3.0
-"""Twelve seconds of the flight: more than twice what the autopilot waits for a heartbeat. [s]"""
+STANDS_S = PATIENCE_S + 3.0
+"""Longer than the clock waits for it, by twelve seconds of the flight: four times what the autopilot waits. [s]"""
 
 
 @pytest.fixture

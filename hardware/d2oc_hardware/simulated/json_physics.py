@@ -95,6 +95,7 @@ class JsonPhysics:
     def _wait(self, line: bytes) -> None:
         now = self._clock.now()
         self._ahead = max(self._ahead + 1.0 / RATE_HZ, now - BEHIND_S)
+        self._clock.expect(self._ahead)
         early = self._clock.wall(self._ahead - now)
         if early > 0.001:
             asyncio.get_running_loop().call_later(early, self._answer, line)

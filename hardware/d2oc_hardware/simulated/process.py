@@ -149,7 +149,7 @@ class SimulatedVehicle(asyncio.DatagramProtocol):
             if self._setup.report is not None and self.autopilot.now >= next_report:
                 next_report = self.autopilot.now + 1.0
                 self._tell_truth(self._setup.report)
-            await self._clock.sleep(TICK_S)
+            await self._clock.turn(self._clock.now() + TICK_S)
 
     def _tell_truth(self, path: Path) -> None:
         a = self.autopilot

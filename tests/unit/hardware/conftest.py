@@ -170,7 +170,7 @@ async def _fly(scenario, think, pilot_class, plant, lag, beside, resumed, kill, 
     starts = zip(setup.kind, setup.initial_states, strict=True)
     homes = [tuple(map(float, x[list(setup.models[k].position_states)])) for k, x in starts]
     speed = min(scenario.vehicle.max_speed_m_s, 8.0)
-    fleet = simulated_fleet(homes, [14550] * len(homes), speed, 1.0, boundary, lag)
+    fleet = simulated_fleet(homes, [14550] * len(homes), speed, boundary, lag)
     fence = Area(fleet.fence(boundary, zones)[0].corners, zones)
     flown = Flown()
     for number, home in enumerate(homes):

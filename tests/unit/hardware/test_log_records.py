@@ -65,7 +65,7 @@ def logged(fly, scenario, folder):
 
     async def listener(pilots, clock):
         homes = [pilot.task.home[:2] for pilot in pilots]
-        fleet = simulated_fleet(homes, [14550] * len(homes), 6.0, 1.0)
+        fleet = simulated_fleet(homes, [14550] * len(homes), 6.0)
         fleets.append(fleet)
         files = [path.open("wb") for path in logs]
         protocols = []
@@ -212,7 +212,7 @@ def test_a_flight_of_a_fleet_file_stands_where_its_datum_is(covered, tmp_path, s
 
 def test_a_log_of_the_real_firmware_becomes_a_record():
     """One of two machines; the flight's own program counted 0.76 L, in the slower seconds of a busy machine."""
-    fleet = simulated_fleet([(30.0, -6.0)], [14550], 6.0, 1.0)
+    fleet = simulated_fleet([(30.0, -6.0)], [14550], 6.0)
     fleet = fleet.model_copy(
         update={"drones": (fleet.drones[0].model_copy(update={"system_id": 2}),), "pump_output": 9}
     )

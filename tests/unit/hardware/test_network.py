@@ -28,7 +28,7 @@ def fleet_of(keys):
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
-    fleet = simulated_fleet([(10.0 * i, 0.0) for i in range(N_DRONES)], ports, 6.0, 1.0)
+    fleet = simulated_fleet([(10.0 * i, 0.0) for i in range(N_DRONES)], ports, 6.0)
     drones = [d.model_copy(update={"address": f"127.0.0.1:{p}"}) for d, p in zip(fleet.drones, ports, strict=True)]
     return fleet.model_copy(update={"drones": tuple(drones), "certificates": keys})
 

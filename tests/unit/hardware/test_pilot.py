@@ -44,7 +44,7 @@ def pilot_of(clock, **parameters):
     prepared = prepare(scenario)
     state = prepared.setup.initial_states[0]
     home = (float(state[0]), float(state[1]))
-    fleet = simulated_fleet([home], [14550], 6.0, 1.0)
+    fleet = simulated_fleet([home], [14550], 6.0)
     autopilot = Autopilot(PointMass(), {**DEFAULTS, **FOR_SWARMS, "SIM_EKF_DELAY": 0.0, **parameters})
     controller = SimulatedController(autopilot, Place(*home, 0.0), clock)
     boundary = [(float(x), float(y)) for x, y in prepared.field.boundary]

@@ -13,7 +13,7 @@ from d2oc_hardware.frames import Place
 from d2oc_hardware.preflight import check_drone, computer_clock, reach_of, wanted_parameters
 
 BOUNDARY = [(0.0, 0.0), (100.0, 0.0), (100.0, 80.0), (0.0, 80.0)]
-FLEET = simulated_fleet([(50.0, 5.0)], [14550], 6.0, 1.0, BOUNDARY)
+FLEET = simulated_fleet([(50.0, 5.0)], [14550], 6.0, BOUNDARY)
 FENCE = FLEET.fence(BOUNDARY, [])
 WELL = Telemetry(
     position=Place(50.0, 5.0, 0.0), health=Health(True, 14, armable=True, compass=True), battery=1.0, version=(4, 7, 2),

@@ -194,13 +194,13 @@ def test_a_called_home_machine_stays_home(fly, small):
 def test_methods_without_passes_and_homes_off_the_pads_are_refused(small):
     scenario = load_scenario(small, overrides=["spray.method=hedac"])
     homes = [(30.0, -6.0), (35.0, -6.0)]
-    fleet = simulated_fleet(homes, [1, 2], 6.0, 1.0)
+    fleet = simulated_fleet(homes, [1, 2], 6.0)
     with pytest.raises(FlightError, match=r"spray.method = hedac cannot be flown, only d2oc"):
         require_flyable(scenario, fleet)
     scenario = load_scenario(small)
     _, farm = prepare_farm(scenario)
     require_pads(scenario, fleet, farm)
-    elsewhere = simulated_fleet([homes[0], (45.0, -6.0)], [1, 2], 6.0, 1.0)
+    elsewhere = simulated_fleet([homes[0], (45.0, -6.0)], [1, 2], 6.0)
     with pytest.raises(FlightError, match=r"drones\[1\].home_m must be \[35, -6\]"):
         require_pads(scenario, elsewhere, farm)
 
