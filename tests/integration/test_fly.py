@@ -21,7 +21,6 @@ import pytest
 from d2oc import load_record
 from d2oc.transport.wasserstein import wasserstein2
 
-pytestmark = pytest.mark.alone
 FLOWN = ("six_drones", "--set", "control.law=closed-form", "--set", "radio.comm_range_m=60")
 KEPT_PACE_S = 0.35
 """Setpoints that come later than this, one in a hundred, are those of a machine too busy to judge coverage by."""
