@@ -35,6 +35,8 @@ RADIO_M = 25.0
 N_PATCHES = 6
 FULL = (10, 3)
 """Maps and starts of the whole comparison."""
+CHANGES = 600
+"""Changes of routes that a plan tries: three times the default."""
 SHORT = (4, 1)
 """Maps and starts that end in a few minutes."""
 
@@ -188,7 +190,7 @@ def _fly(case: Case, model: LinearModel, control: ControlTable, comm_range: floa
         initial_states=list(states),
         comm_range=comm_range,
         order="parallel" if plans else "sequential",
-        controller=MissionPlanLaw(flyers, n_steps, comm_range, Effort()) if plans else None,
+        controller=MissionPlanLaw(flyers, n_steps, comm_range, Effort(changes=CHANGES)) if plans else None,
     )
     runtime = ArraysRuntime(setup, PerfectBus(comm_range))
     began = time.perf_counter()

@@ -15,7 +15,8 @@ one block of variables with the other held fixed:
 
 A turn that would raise J is not taken, so J never rises. Because turns never reorder a route, the descent starts from
 several tours (`d2oc.control.routes`) and keeps the best. Because a team rarely finds out of the parts it began with,
-a second way of dividing the demand is tried in outline.
+a second way of dividing the demand is tried in outline (`d2oc.control.team_plan`). At last routes are cut and joined
+anew where that lowers J (`d2oc.control.route_search`).
 
 Where the density moves, samples are matched where they were at the start of the mission, with the places of the future
 carried back to there with the density; the goals that come out are carried to their own moments. Where distances are
@@ -88,9 +89,7 @@ class Effort:
     @property
     def search_outline(self) -> Effort:
         """The same work for trying changes of routes."""
-        return replace(
-            self, team_points=self.search_points, team_cells=self.search_cells, sweeps=self.search_sweeps
-        )
+        return replace(self, team_points=self.search_points, team_cells=self.search_cells, sweeps=self.search_sweeps)
 
     def changes_for(self, n_steps: int) -> int:
         """Changes tried for a mission of so many steps of all agents together."""
@@ -375,6 +374,7 @@ def match(flyer: Flyer, k: int, track: Track, demand: Demand, weight: Floats, ef
 
 
 def run_length(n_steps: int, most: int) -> int:
+    """Steps matched as one, where at most so many points are."""
     return -(-n_steps // most)
 
 
@@ -389,6 +389,7 @@ def runs_of(flyer: Flyer, k: int, track: Track, run: int) -> tuple[Floats, Float
 
 
 def plan_of(flyer: Flyer, k: int, track: Track, part: TransportPlan, run: int, cost: float) -> Plan:
+    """The plan of one agent from a track and its part of a transport plan, of that cost."""
     n_steps = len(track.state)
     goals = np.repeat(part.goals, run, axis=0)[:n_steps]
     idle = np.isnan(goals[:, 0])

@@ -11,13 +11,14 @@ Which changes are tried is drawn from a sequence of random numbers that is alway
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from d2oc.arrays import Floats
-from d2oc.control.mission_plan import SMALLEST_GAIN, Effort, Plan, demand_of, follow, site_of, ticks_of
+from d2oc.control.mission_plan import SMALLEST_GAIN, Plan, demand_of, follow, site_of, ticks_of
 from d2oc.control.routes import SHARE_OF_SPEED
 from d2oc.control.together import Joint, Task, improve_together, match_together, turn
 
@@ -41,11 +42,14 @@ AT_THE_END = 0.3
 STEPS_APART = 0.05
 """Tails of unlike length are exchanged only if that saves way: a step of difference counts as this much. [m]"""
 
-HOPELESS = 1.3
+HOPELESS = 1.2
 """A change that raises the objective by this factor at first is not improved any further."""
 
 TRIAL_TURNS = 4
 """Turns that a change has to show what it is worth."""
+
+LAST_ROUNDS = 3
+"""The best that is found is improved in full by this many times `Effort.rounds`."""
 
 SMALLEST_STEP = 1e-4
 """A change must lower the objective by this share to be kept."""
@@ -85,7 +89,8 @@ def search_routes(task: Task, joint: Joint) -> Joint:
     rng = np.random.default_rng(SEED)
     for _ in range(n_changes):
         rough = _try_one(outline, rough, rng)
-    better = improve_together(task, match_together(task, [plan.track for plan in rough.plans], joint.basis))
+    longer = replace(task, effort=replace(task.effort, rounds=LAST_ROUNDS * task.effort.rounds))
+    better = improve_together(longer, match_together(task, [plan.track for plan in rough.plans], joint.basis))
     return min(joint, better, key=lambda each: each.objective)
 
 
@@ -107,7 +112,12 @@ def _try_one(task: Task, joint: Joint, rng: np.random.Generator) -> Joint:
     for r, parts in change.parts.items():
         goals = _goals(task, r, joint.plans[r], join(parts, paces[r]))
         tracks[r] = follow(
-            task.flyers[r], int(task.begin[r]), task.states[r], goals, np.zeros_like(tracks[r].input), task.effort.sweeps
+            task.flyers[r],
+            int(task.begin[r]),
+            task.states[r],
+            goals,
+            np.zeros_like(tracks[r].input),
+            task.effort.sweeps,
         )
     bar = (1.0 - SMALLEST_STEP) * joint.objective
     trial = match_together(task, tracks, joint.basis)
@@ -166,7 +176,9 @@ def exchange_tails(rng: np.random.Generator, routes: Sequence[Floats], paces: Se
     one, other = routes[a], routes[b]
     i = int(rng.integers(len(one) - 1))
     stops = _stops(other)[:-1]
-    away = np.sqrt(((other[stops] - one[i]) ** 2).sum(axis=1)) + STEPS_APART * np.abs((len(other) - stops) - (len(one) - i))
+    away = np.sqrt(((other[stops] - one[i]) ** 2).sum(axis=1)) + STEPS_APART * np.abs(
+        (len(other) - stops) - (len(one) - i)
+    )
     j = int(stops[_one_of_least(rng, away)])
     parts = {a: [one[: i + 1], other[j + 1 :]], b: [other[: j + 1], one[i + 1 :]]}
     return Change(parts, _between(one[i], other[j + 1]) / paces[a] + _between(other[j], one[i + 1]) / paces[b])
@@ -207,8 +219,8 @@ def drop_stretch(rng: np.random.Generator, routes: Sequence[Floats], paces: Sequ
 
 Kind = Callable[[np.random.Generator, Sequence[Floats], Sequence[float]], Change]
 
-ALONE: tuple[Kind, ...] = (shift_stretch, shift_stretch, reverse_stretch, drop_stretch)
-KINDS: tuple[Kind, ...] = (*ALONE, exchange_tails, exchange_tails, give_stretch)
+ALONE: tuple[Kind, ...] = (shift_stretch, shift_stretch, shift_stretch, reverse_stretch, drop_stretch)
+KINDS: tuple[Kind, ...] = (*ALONE, exchange_tails, give_stretch)
 """Kinds of changes, as often as they are drawn."""
 
 
@@ -258,5 +270,5 @@ def _between(one: Floats, other: Floats) -> float:
 def _extra(parts: Sequence[Floats], before: Floats, pace: float) -> float:
     """Steps that a route joined from parts has more than before."""
     present = [part for part in parts if len(part)]
-    gaps = sum(_between(one[-1], other[0]) for one, other in zip(present, present[1:], strict=False))
+    gaps = sum(_between(one[-1], other[0]) for one, other in itertools.pairwise(present))
     return sum(len(part) for part in present) - len(before) + gaps / pace

@@ -176,5 +176,3 @@ def divisions(sites: Floats, capacity: Floats, demand: Demand) -> Iterator[Float
         for _ in range(ROUNDS_BETWEEN_DIVISIONS):
             sites = part @ demand.point / part.sum(axis=1)[:, None]
             part = divide(sites, capacity, demand)
-
-

@@ -3,8 +3,9 @@ r"""Exact optimal transport once more after the points have moved: the network s
 The masses stay, so the spanning tree that was optimal for the old places is feasible for the new ones, and few pivots
 lead to the new optimum, where a start from nothing takes thousands. Masses are whole numbers, so that no rounding makes
 a flow out of nothing, and trees are kept strongly feasible (every arc without flow leads towards the root), so that
-pivots without a step never come in circles [1]_. What a row might better be
-joined to is looked for near what it is joined to, at last everywhere. Costs are computed where they are needed; there is no matrix of them.
+pivots without a step never come in circles [1]_. What a row might better be joined to is looked for near what it is
+joined to, and everywhere only when nothing is left to gain there. Costs are computed where they are needed; there is no
+matrix of them.
 
 References
 ----------

@@ -26,7 +26,7 @@ from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.transport.wasserstein import wasserstein2
 from d2oc.vehicles.linear import Limits, double_integrator, quadrotor, single_integrator
 
-EFFORT = Effort(routes=3, rounds=3, sweeps=30)
+EFFORT = Effort(routes=3, rounds=3, sweeps=30, changes=5)
 T = 0.5
 N_STEPS = 60
 
