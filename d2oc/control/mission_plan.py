@@ -96,8 +96,8 @@ class Effort:
         return self.changes * self.team_points // max(n_steps, self.team_points)
 
 
-GAINS_KEPT = 16
-"""Kinds of agents, times their moments, whose gains are kept from turn to turn."""
+GAINS_KEPT = 4
+"""Kinds of agents whose gains are kept from turn to turn."""
 
 CLEARING_ROUNDS = 3
 """A track led around zones may cut their corners; it is led around again this often at most."""

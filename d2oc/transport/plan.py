@@ -89,7 +89,7 @@ def renewed_plan(
     basis : Basis
         For the next call.
     """
-    wanted = np.flatnonzero(weights > weights.max() / UNITS)
+    wanted = np.flatnonzero(weights * UNITS > 2.0 * max(float(masses.sum()), float(weights.sum())))
     places, rows, columns = samples[wanted], masses, weights[wanted]
     capacity, demand = float(rows.sum()), float(columns.sum())
     if abs(capacity - demand) > 1e-9 * max(capacity, demand):
