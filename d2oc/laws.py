@@ -193,6 +193,7 @@ def _mission_plan(
         rounds=scenario.control.plan_rounds,
         routes=scenario.control.plan_routes,
         divisions=scenario.control.plan_divisions,
+        changes=scenario.control.plan_changes,
         early_share=scenario.control.plan_early_share,
     )
     return MissionPlanLaw(

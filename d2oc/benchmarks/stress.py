@@ -283,6 +283,7 @@ def _draw(rng: np.random.Generator, seed: int) -> Json:
             "plan_rounds": 1,
             "plan_routes": 2,
             "plan_divisions": 1,
+            "plan_changes": 0,
             **({"scale_input_weight_with_inertia": True} if model == "quadrotor" else {}),
         },
         "mission": {"duration_s": 80 * period, "time_step_s": period},

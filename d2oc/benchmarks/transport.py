@@ -15,6 +15,7 @@ COLUMNS = {
     "plan_w2_m": "plan W2 m",
     "lower_bound_w2_m": "bound m",
     "median_w2_ratio": "ratio",
+    "ratio_of_medians": "of medians",
     "worst_w2_ratio": "worst",
     "median_bound_ratio": "ratio of the bound",
     "density": "map",

@@ -60,6 +60,15 @@ class Bounds(NamedTuple):
     """Diagonal of rho_u, shape (m,)."""
 
 
+class Gains(NamedTuple):
+    """Riccati gains of a horizon of H steps; the same for all goals."""
+
+    gain: Floats
+    """Feedback, shape (H, m, n)."""
+    inverse: Floats
+    """Inverse of the weight of the inputs, block by block, shape (blocks, H, inputs, inputs)."""
+
+
 class Track(NamedTuple):
     """What a vehicle does over a horizon of H steps."""
 
@@ -141,12 +150,37 @@ def track_within_limits(
     track : Track
         Feasible: flown by `d2oc.vehicles.motion.move`.
     """
-    horizon = len(goals)
+    gains = gains_within_limits(blocks, bounds, k, len(goals))
+    return track_with_gains(blocks, bounds, gains, motion, kind, k, state, goals, guess, sweeps)
+
+
+@compiled
+def gains_within_limits(blocks: Blocks, bounds: Bounds, k: int, horizon: int) -> Gains:
+    """What does not change from goals to goals; as for `track_within_limits`."""
     n, m = len(bounds.state_penalty), len(bounds.input_penalty)
     gain = np.zeros((horizon, m, n))
     inverse = np.zeros((len(blocks.A), horizon, blocks.B.shape[3], blocks.B.shape[3]))
     for g in range(len(blocks.A)):
         _gains(blocks, g, bounds, k, gain, inverse[g])
+    return Gains(gain, inverse)
+
+
+@compiled
+def track_with_gains(
+    blocks: Blocks,
+    bounds: Bounds,
+    gains: Gains,
+    motion: Motion,
+    kind: int,
+    k: int,
+    state: Floats,
+    goals: Floats,
+    guess: Floats,
+    sweeps: int,
+) -> Track:
+    """As `track_within_limits`, with the gains of this step and horizon."""
+    horizon, (n, m) = len(goals), (len(bounds.state_penalty), len(bounds.input_penalty))
+    gain, inverse = gains
     x, u = np.zeros((horizon, n)), guess.copy()
     _predict(blocks, k, state, u, x)
     limited = bounds.state_penalty.max() > 0.0 or bounds.input_penalty.max() > 0.0

@@ -32,16 +32,15 @@ from d2oc.control.mission_plan import (
     Plan,
     clear_track,
     demand_of,
-    divide,
     fly_and_match,
     improve,
     match,
     plan_alone,
-    plan_team,
     position_of,
 )
 from d2oc.control.pilot import Brief
 from d2oc.control.team_knowledge import TeamKnowledge
+from d2oc.control.team_plan import divide, plan_team
 from d2oc.ledger import Belief, Logs, lower_weight, open_batch, write_entry
 from d2oc.transport.nearest_mass import SampleTree, SearchSpace, nearest_mass
 

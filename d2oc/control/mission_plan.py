@@ -15,7 +15,8 @@ one block of variables with the other held fixed:
 
 A turn that would raise J is not taken, so J never rises. Because turns never reorder a route, the descent starts from
 several tours (`d2oc.control.routes`) and keeps the best. Because a team rarely finds out of the parts it began with,
-a second way of dividing the demand is tried in outline.
+a second way of dividing the demand is tried in outline (`d2oc.control.team_plan`). At last routes are cut and joined
+anew where that lowers J (`d2oc.control.route_search`).
 
 Where the density moves, samples are matched where they were at the start of the mission, with the places of the future
 carried back to there with the density; the goals that come out are carried to their own moments. Where distances are
@@ -24,19 +25,17 @@ kept (a drift, a rotation) this is the same objective; else it is the one by whi
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
 from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
-from d2oc.control.limited_tracking import Bounds, Track, bounds_of, track_within_limits
+from d2oc.control.limited_tracking import Bounds, Gains, Track, bounds_of, gains_within_limits, track_with_gains
 from d2oc.control.routes import SHARE_OF_SPEED, timed_tour
 from d2oc.control.ways import Ways, goals_around
 from d2oc.density.moving import Moves
-from d2oc.transport.exact import exact_transport, squared_distances
 from d2oc.transport.plan import TransportPlan, transport_plan
 from d2oc.transport.wasserstein import gather
 from d2oc.vehicles.linear import LinearModel, top_speed_of
@@ -70,6 +69,16 @@ class Effort:
     divisions: int = 2
     """Ways of dividing the demand among a team that are tried, all but the first in outline."""
 
+    changes: int = 60
+    """Changes of the routes of a team that are tried (`d2oc.control.route_search`), in missions of up to `team_points`
+    steps; fewer in longer ones, in proportion."""
+    search_points: int = 600
+    """As `team_points`, while changes are tried."""
+    search_cells: int = 512
+    """As `team_cells`, while changes are tried."""
+    search_sweeps: int = 15
+    """As `sweeps`, while changes are tried."""
+
     @property
     def outline(self) -> Effort:
         """The same work at half the points and a quarter of the cells: matching is then much faster."""
@@ -77,15 +86,24 @@ class Effort:
             self, points=self.points // 2, team_points=self.team_points // 2, team_cells=self.team_cells // 4
         )
 
+    @property
+    def search_outline(self) -> Effort:
+        """The same work for trying changes of routes."""
+        return replace(self, team_points=self.search_points, team_cells=self.search_cells, sweeps=self.search_sweeps)
+
+    def changes_for(self, n_steps: int) -> int:
+        """Changes tried for a mission of so many steps of all agents together."""
+        return self.changes * self.team_points // max(n_steps, self.team_points)
+
+
+GAINS_KEPT = 4
+"""Kinds of agents whose gains are kept from turn to turn."""
 
 CLEARING_ROUNDS = 3
 """A track led around zones may cut their corners; it is led around again this often at most."""
 
 SMALLEST_GAIN = 1e-3
 """Turns end when one lowers the objective by less than this share."""
-
-ROUNDS_BETWEEN_DIVISIONS = 2
-"""Sites move this often to the middles of their parts from one division tried to the next."""
 
 FEWEST_WAYPOINTS = 4
 MORE_WAYPOINTS = 1.65
@@ -213,164 +231,6 @@ def demand_of(samples: Floats, weights: Floats, most_cells: int) -> Demand:
     return Demand(cells.centre, cells.total, cells.variance, cell, weights / cells.total[cell])
 
 
-def plan_team(
-    flyers: Sequence[Flyer],
-    k: int,
-    states: Sequence[Floats],
-    n_steps: Sequence[int],
-    samples: Floats,
-    weights: Floats,
-    effort: Effort,
-) -> tuple[list[Plan], Demand]:
-    """Plan the missions of a whole team together, from what is known to all.
-
-    The demand is first divided: each agent gets the part that optimal transport from where it is sends to it, by
-    capacity. Each plans in its part, then all improve together, where parts may change hands. Other divisions are tried
-    in outline, and take its place if that lowers the objective.
-
-    Parameters
-    ----------
-    flyers : sequence of Flyer
-        The agents.
-    k : int
-        Step of the mission.
-    states : sequence of ndarray
-        State of each.
-    n_steps : sequence of int
-        Steps each has left, at least one.
-    samples : ndarray, shape (N, 2)
-        Samples, local ENU; where the density moves, at the start of the mission. [m]
-    weights : ndarray, shape (N,)
-        What remains of each, positive.
-    effort : Effort
-        How hard to try.
-
-    Returns
-    -------
-    plans : list of Plan
-        One an agent; entries refer to `demand`.
-    demand : Demand
-    """
-    demand = demand_of(samples, weights, effort.team_cells)
-    steps = np.asarray(n_steps, np.int64)
-    early = np.clip(np.rint(effort.early_share * steps).astype(np.int64), 0, steps - 1)
-    begin = np.full(len(flyers), k)
-    if early.all():
-        plans = _plan_in_two_passes(flyers, begin, states, steps, early, demand, effort)
-    else:
-        plans = _plan_pass(flyers, begin, states, steps, demand, effort)
-    tracks = [clear_track(*each, effort) for each in zip(flyers, [k] * len(flyers), states, plans, strict=True)]
-    if any(track is not plan.track for track, plan in zip(tracks, plans, strict=True)):
-        plans = match_together(flyers, begin, tracks, demand, effort)
-    return plans, demand
-
-
-def _plan_pass(
-    flyers: Sequence[Flyer], begin: Longs, states: Sequence[Floats], n_steps: Longs, demand: Demand, effort: Effort
-) -> list[Plan]:
-    """Plan for the first division; another one takes its place if it is better in outline and in full."""
-    capacity = np.array([flyer.alpha * int(steps) for flyer, steps in zip(flyers, n_steps, strict=True)])
-    sites = np.array([site_of(*each) for each in zip(flyers, begin, states, strict=True)])
-    plans = _plan_parts(flyers, begin, states, n_steps, demand, divide(sites, capacity, demand), effort)
-    if len(flyers) == 1 or effort.divisions == 1:
-        return plans
-    outline, wanted = effort.outline, demand.weight > 0
-    rough = demand_of(demand.point[wanted], demand.weight[wanted], outline.team_cells)
-    others = itertools.islice(divisions(sites, capacity, rough), 1, effort.divisions)
-    drafts = [_plan_parts(flyers, begin, states, n_steps, rough, part, outline) for part in others]
-    draft = min(drafts, key=_total)
-    if _total(draft) >= _total(plans):
-        return plans
-    return min(plans, improve_together(flyers, begin, states, draft, demand, effort), key=_total)
-
-
-def _plan_parts(
-    flyers: Sequence[Flyer],
-    begin: Longs,
-    states: Sequence[Floats],
-    n_steps: Longs,
-    demand: Demand,
-    part: Floats,
-    effort: Effort,
-) -> list[Plan]:
-    """Each agent plans for its part of the demand, then all improve together."""
-    plans = [
-        plan_alone(flyer, int(k), state, int(steps), demand, weight, effort)
-        for flyer, k, state, steps, weight in zip(flyers, begin, states, n_steps, part, strict=True)
-    ]
-    return improve_together(flyers, begin, states, plans, demand, effort) if len(flyers) > 1 else plans
-
-
-def _total(plans: Sequence[Plan]) -> float:
-    """Objective of a team."""
-    return sum(plan.objective for plan in plans)
-
-
-def _plan_in_two_passes(
-    flyers: Sequence[Flyer],
-    begin: Longs,
-    states: Sequence[Floats],
-    n_steps: Longs,
-    early: Longs,
-    demand: Demand,
-    effort: Effort,
-) -> list[Plan]:
-    """A quick pass over all of the demand in `early` steps, and a second one over what it leaves.
-
-    A plan that serves the end of the mission only has been nowhere in much of the map for most of the time.
-    """
-    alpha = np.array([flyer.alpha for flyer in flyers])
-    share = float((alpha @ early) / (alpha @ n_steps))
-    quick = _plan_pass(flyers, begin, states, early, replace(demand, weight=share * demand.weight), effort)
-    left = replace(demand, weight=np.maximum(demand.weight - _served(quick, demand), 0.0))
-    then = [plan.track.state[-1] for plan in quick]
-    slow = _plan_pass(flyers, begin + early, then, n_steps - early, left, effort)
-    tracks = [
-        Track(*(np.concatenate(part) for part in zip(one.track, other.track, strict=True)))
-        for one, other in zip(quick, slow, strict=True)
-    ]
-    return match_together(flyers, begin, tracks, demand, effort)
-
-
-def _served(plans: Sequence[Plan], demand: Demand) -> Floats:
-    """Mass that plans serve in each cell, shape (cells,)."""
-    cell = np.concatenate([plan.cell for plan in plans])
-    amount = np.concatenate([plan.amount for plan in plans])
-    return np.asarray(np.bincount(cell, amount, len(demand.weight)), np.float64)
-
-
-def divide(sites: Floats, capacity: Floats, demand: Demand) -> Floats:
-    """Part of every agent in the demand, by optimal transport from the sites, in proportion to capacity.
-
-    Returns
-    -------
-    part : ndarray, shape (L, cells)
-        Weight of each cell that is each agent's; columns sum to the weights.
-    """
-    total = demand.weight.sum()
-    cost = squared_distances(sites, demand.point)
-    part: Floats = total * exact_transport(capacity / capacity.sum(), demand.weight / total, cost).matrix
-    return part
-
-
-def divisions(sites: Floats, capacity: Floats, demand: Demand) -> Iterator[Floats]:
-    """Ways of dividing the demand without end: from the sites, then from the middles of parts (Lloyd's algorithm).
-
-    The first keeps the ways to the parts short, the later ones are rounder.
-
-    Yields
-    ------
-    part : ndarray, shape (L, cells)
-        As of `divide`.
-    """
-    while True:
-        part = divide(sites, capacity, demand)
-        yield part
-        for _ in range(ROUNDS_BETWEEN_DIVISIONS):
-            sites = part @ demand.point / part.sum(axis=1)[:, None]
-            part = divide(sites, capacity, demand)
-
-
 def position_of(flyer: Flyer, state: Floats) -> Floats:
     """Position in a state. [m]"""
     return np.asarray(state[list(flyer.position_states)])
@@ -437,10 +297,10 @@ def _routes(
             routes.append(route)
         if n_waypoints == len(samples):
             break
-    return [flyer.at_ticks(route, _ticks(k, n_steps)) for route in routes]
+    return [flyer.at_ticks(route, ticks_of(k, n_steps)) for route in routes]
 
 
-def _ticks(k: int, n_steps: int) -> Ints:
+def ticks_of(k: int, n_steps: int) -> Ints:
     """Ticks at which the steps from k on end, shape (n_steps,)."""
     return np.arange(k + 1, k + 1 + n_steps, dtype=np.int32)
 
@@ -456,7 +316,7 @@ def fly_and_match(
     effort: Effort,
 ) -> Plan:
     """One turn: follow goals, shape (H, 2), from a guess of the inputs, shape (H, m), and match where that leads."""
-    track = _follow(flyer, k, state, goals, guess, effort.sweeps)
+    track = follow(flyer, k, state, goals, guess, effort.sweeps)
     return match(flyer, k, track, demand, weight, effort)
 
 
@@ -487,78 +347,40 @@ def clear_track(flyer: Flyer, k: int, state: Floats, plan: Plan, effort: Effort)
         goals = goals_around(flyer.ways, positions, SHARE_OF_SPEED * flyer.reach)
         if goals is None:
             break
-        track = _follow(flyer, k, state, goals, track.input, effort.sweeps)
+        track = follow(flyer, k, state, goals, track.input, effort.sweeps)
     return track
 
 
-def improve_together(
-    flyers: Sequence[Flyer],
-    begin: Longs,
-    states: Sequence[Floats],
-    plans: list[Plan],
-    demand: Demand,
-    effort: Effort,
-) -> list[Plan]:
-    """Take turns for the whole team: every agent follows its goals, then all points are matched at once."""
-    plans = match_together(flyers, begin, [plan.track for plan in plans], demand, effort)
-    for _ in range(effort.rounds):
-        tracks = [
-            _follow(flyer, int(k), state, plan.goals, plan.track.input, effort.sweeps)
-            for flyer, k, state, plan in zip(flyers, begin, states, plans, strict=True)
-        ]
-        better = match_together(flyers, begin, tracks, demand, effort)
-        before, after = (sum(plan.objective for plan in team) for team in (plans, better))
-        if after >= before:
-            return plans
-        plans = better
-        if 1.0 - after / before < SMALLEST_GAIN:
-            return plans
-    return plans
+def follow(flyer: Flyer, k: int, state: Floats, goals: Floats, guess: Floats, sweeps: int) -> Track:
+    """Trajectory from step k on that follows goals, shape (H, 2), from a guess of the inputs, shape (H, m)."""
+    gains = _gains(flyer, k, len(goals))
+    return track_with_gains(flyer.blocks, flyer.bounds, gains, flyer.motion, 0, k, state, goals, guess, sweeps)
 
 
-def _follow(flyer: Flyer, k: int, state: Floats, goals: Floats, guess: Floats, sweeps: int) -> Track:
-    return track_within_limits(flyer.blocks, flyer.bounds, flyer.motion, 0, k, state, goals, guess, sweeps)
+@lru_cache(maxsize=GAINS_KEPT)
+def _gains(flyer: Flyer, k: int, horizon: int) -> Gains:
+    """Gains are the same turn after turn."""
+    return gains_within_limits(flyer.blocks, flyer.bounds, k, horizon)
 
 
 def match(flyer: Flyer, k: int, track: Track, demand: Demand, weight: Floats, effort: Effort) -> Plan:
     """Match the points of one agent with its part of the demand."""
-    run = _run_length(len(track.state), effort.points)
+    run = run_length(len(track.state), effort.points)
     mine = np.flatnonzero(weight > 0)
-    points, masses, spread = _runs(flyer, k, track, run)
+    points, masses, spread = runs_of(flyer, k, track, run)
     plan = transport_plan(points, masses, demand.point[mine], weight[mine])
     whole = TransportPlan(plan.point, mine[plan.sample], plan.amount, plan.goals, plan.served, plan.cost)
-    return _plan(flyer, k, track, whole, run, plan.cost + spread)
+    return plan_of(flyer, k, track, whole, run, plan.cost + spread)
 
 
-def match_together(
-    flyers: Sequence[Flyer], begin: Longs, tracks: Sequence[Track], demand: Demand, effort: Effort
-) -> list[Plan]:
-    """Match the points of all agents with the whole demand at once; the parts follow from it."""
-    run = _run_length(sum(len(track.state) for track in tracks), effort.team_points)
-    runs = [_runs(flyer, int(k), track, run) for flyer, k, track in zip(flyers, begin, tracks, strict=True)]
-    first = np.cumsum([0, *(len(points) for points, _, _ in runs)])
-    points, masses = (np.concatenate([each[i] for each in runs]) for i in range(2))
-    whole = transport_plan(points, masses, demand.point, demand.weight)
-    cost = ((points[whole.point] - demand.point[whole.sample]) ** 2).sum(axis=1) * whole.amount
-    plans = []
-    for r, (flyer, track) in enumerate(zip(flyers, tracks, strict=True)):
-        low, high = np.searchsorted(whole.point, first[r : r + 2])
-        own = slice(low, high)
-        part = TransportPlan(
-            whole.point[own] - first[r], whole.sample[own], whole.amount[own], whole.goals[first[r] : first[r + 1]],
-            whole.served[first[r] : first[r + 1]], float(cost[own].sum()),
-        )  # fmt: skip
-        plans.append(_plan(flyer, int(begin[r]), track, part, run, part.cost + runs[r][2]))
-    return plans
-
-
-def _run_length(n_steps: int, most: int) -> int:
+def run_length(n_steps: int, most: int) -> int:
+    """Steps matched as one, where at most so many points are."""
     return -(-n_steps // most)
 
 
-def _runs(flyer: Flyer, k: int, track: Track, run: int) -> tuple[Floats, Floats, float]:
+def runs_of(flyer: Flyer, k: int, track: Track, run: int) -> tuple[Floats, Floats, float]:
     """Middles and masses of runs of steps, and what taking each run as one point adds to the cost."""
-    position = flyer.at_start(track.state[:, list(flyer.position_states)], _ticks(k, len(track.state)))
+    position = flyer.at_start(track.state[:, list(flyer.position_states)], ticks_of(k, len(track.state)))
     starts = np.arange(0, len(position), run)
     count = np.diff(np.append(starts, len(position)))
     middle = np.add.reduceat(position, starts) / count[:, None]
@@ -566,11 +388,12 @@ def _runs(flyer: Flyer, k: int, track: Track, run: int) -> tuple[Floats, Floats,
     return middle, flyer.alpha * count, spread
 
 
-def _plan(flyer: Flyer, k: int, track: Track, part: TransportPlan, run: int, cost: float) -> Plan:
+def plan_of(flyer: Flyer, k: int, track: Track, part: TransportPlan, run: int, cost: float) -> Plan:
+    """The plan of one agent from a track and its part of a transport plan, of that cost."""
     n_steps = len(track.state)
     goals = np.repeat(part.goals, run, axis=0)[:n_steps]
     idle = np.isnan(goals[:, 0])
-    goals[~idle] = flyer.at_ticks(goals[~idle], _ticks(k, n_steps)[~idle])
+    goals[~idle] = flyer.at_ticks(goals[~idle], ticks_of(k, n_steps)[~idle])
     goals[idle] = track.state[idle][:, list(flyer.position_states)]  # nothing to serve: stay as planned
     return Plan(k, track, goals, part.point, part.sample, part.amount, run, cost + _effort_of(flyer, k, track))
 

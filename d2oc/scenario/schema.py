@@ -378,6 +378,9 @@ class ControlTable(Table):
     """Law `mission-plan`: tours that plans begin from."""
     plan_divisions: Annotated[int, Field(ge=1, le=20)] = 2
     """Law `mission-plan`: ways of dividing the map among the team that are tried before take-off."""
+    plan_changes: Annotated[int, Field(ge=0, le=100_000)] = 60
+    """Law `mission-plan`: changes of the routes of the team that are tried before take-off, fewer where agents and
+    steps are many. More of them take longer and cover better."""
     plan_early_share: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Law `mission-plan`: share of the time for a first quick pass over the whole map; 0 plans for the end only."""
     limits: Literal["clamped", "optimised"] = "clamped"

@@ -22,6 +22,7 @@ import numpy as np
 
 from d2oc.arrays import Floats, Longs
 from d2oc.transport.exact import exact_transport, squared_distances
+from d2oc.transport.renewed import UNITS, Basis, first_basis, renew, units_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +68,66 @@ def transport_plan(points: Floats, masses: Floats, samples: Floats, weights: Flo
     matrix = total * exact_transport(rows / total, columns / columns.sum(), costs).matrix[: len(points), : len(samples)]
     point, sample = np.nonzero(matrix > 1e-14 * max(capacity, demand))
     amount = matrix[point, sample]
+    return _plan_of(points, samples, point, sample, amount, float(amount @ cost[point, sample]))
+
+
+def renewed_plan(
+    points: Floats, masses: Floats, samples: Floats, weights: Floats, last: Basis | None = None
+) -> tuple[TransportPlan, Basis]:
+    """As `transport_plan`, from the optimal tree of other places of the same masses, if there is one.
+
+    Parameters
+    ----------
+    points, masses, samples, weights : ndarray
+        As for `transport_plan`; masses are positive.
+    last : Basis, optional
+        From an earlier call; one of other masses is of no use and not used.
+
+    Returns
+    -------
+    plan : TransportPlan
+    basis : Basis
+        For the next call.
+    """
+    wanted = np.flatnonzero(weights * UNITS > 2.0 * max(float(masses.sum()), float(weights.sum())))
+    places, rows, columns = samples[wanted], masses, weights[wanted]
+    capacity, demand = float(rows.sum()), float(columns.sum())
+    if abs(capacity - demand) > 1e-9 * max(capacity, demand):
+        if capacity < demand:
+            rows = np.append(rows, demand - capacity)
+        else:
+            columns = np.append(columns, capacity - demand)
+    if last is None or not _of(last, rows, columns):
+        last = first_basis(points, rows, places, columns)
+    basis, pivots = renew(last, points, places)
+    if pivots < 0:
+        raise ArithmeticError("the network simplex did not finish")
+    n = len(basis.rows)
+    node = np.flatnonzero((basis.parent >= 0) & (basis.flow > 0))
+    row, column = np.minimum(node, basis.parent[node]), np.maximum(node, basis.parent[node]) - n
+    real = (row < len(points)) & (column < len(places))
+    order = np.lexsort((column[real], row[real]))
+    point, sample = row[real][order], wanted[column[real][order]]
+    amount = columns.sum() / UNITS * basis.flow[node][real][order]
+    cost = ((points[point] - samples[sample]) ** 2).sum(axis=1)
+    return _plan_of(points, samples, point, sample, amount, float(amount @ cost)), basis
+
+
+def _of(basis: Basis, rows: Floats, columns: Floats) -> bool:
+    """Whether a basis is one of these masses."""
+    return np.array_equal(basis.rows, units_of(rows)) and np.array_equal(basis.columns, units_of(columns))
+
+
+def _plan_of(
+    points: Floats, samples: Floats, point: Longs, sample: Longs, amount: Floats, cost: float
+) -> TransportPlan:
+    """The plan of these entries."""
     served = np.asarray(np.bincount(point, amount, len(points)), np.float64)
     goals = np.full_like(points, np.nan)
     busy = served > 0
     for axis in range(2):
         goals[busy, axis] = np.bincount(point, amount * samples[sample, axis], len(points))[busy] / served[busy]
-    return TransportPlan(point, sample, amount, goals, served, float(amount @ cost[point, sample]))
+    return TransportPlan(point, sample, amount, goals, served, cost)
 
 
 def _balanced(

@@ -164,7 +164,7 @@ class Pacemaker:
             (turn,) = TURN.unpack_from(self._memory, _place_of(number))
             if turn != before or turn > now:
                 self._turns[number], self._since[number] = turn, wall
-            if wall - self._since[number] <= PATIENCE_S:
+            if turn < math.inf and wall - self._since[number] <= PATIENCE_S:
                 awaited.append(turn)
         return awaited
 

@@ -15,20 +15,18 @@ from d2oc.control.mission_law import MissionPlanLaw, dues_of, owed_from
 from d2oc.control.mission_plan import (
     Effort,
     demand_of,
-    divide,
-    divisions,
     fly_and_match,
     flyer_of,
     improve,
-    match_together,
     plan_alone,
-    plan_team,
 )
+from d2oc.control.team_plan import divide, divisions, plan_team
+from d2oc.control.together import Task, match_together
 from d2oc.runtime.arrays import ArraysRuntime, TeamSetup
 from d2oc.transport.wasserstein import wasserstein2
 from d2oc.vehicles.linear import Limits, double_integrator, quadrotor, single_integrator
 
-EFFORT = Effort(routes=3, rounds=3, sweeps=30)
+EFFORT = Effort(routes=3, rounds=3, sweeps=30, changes=5)
 T = 0.5
 N_STEPS = 60
 
@@ -112,8 +110,9 @@ def test_planning_together_is_no_worse_than_each_for_itself():
     part = divide(np.array([s[[0, 2]] for s in states]), np.full(3, 1 / 3), demand)
     alone = [plan_alone(flyer, 0, s, N_STEPS, demand, p, EFFORT) for s, p in zip(states, part, strict=True)]
     assert sum(p.objective for p in plans) <= sum(p.objective for p in alone) + 1e-12
-    together = match_together([flyer] * 3, np.zeros(3, int), [p.track for p in plans], demand, EFFORT)
-    assert sum(p.objective for p in plans) == pytest.approx(sum(p.objective for p in together))
+    task = Task([flyer] * 3, np.zeros(3, int), states, demand, EFFORT)
+    together = match_together(task, [p.track for p in plans])
+    assert sum(p.objective for p in plans) == pytest.approx(together.objective)
 
 
 def test_gathering_keeps_mass_and_dues_reach_every_sample():

@@ -7,7 +7,8 @@ import pytest
 
 from d2oc.control.baselines.carried import Carried
 from d2oc.control.closed_form import tracking
-from d2oc.control.mission_plan import Effort, demand_of, flyer_of, improve, plan_alone, plan_team
+from d2oc.control.mission_plan import Effort, demand_of, flyer_of, improve, plan_alone
+from d2oc.control.team_plan import plan_team
 from d2oc.density.moving import Drift, Moves, Rotation, VelocityField
 from d2oc.mission import simulate
 from d2oc.scenario.load import validate
@@ -15,7 +16,7 @@ from d2oc.vehicles.linear import Limits, double_integrator
 
 T = 0.5
 N_STEPS = 60
-EFFORT = Effort(routes=3, rounds=3, sweeps=30)
+EFFORT = Effort(routes=3, rounds=3, sweeps=30, changes=5)
 TURNING = Moves(Rotation((50.0, 50.0), 0.05), T)
 
 
@@ -44,7 +45,13 @@ def mission(**changes):
         "sampling": {"n_samples": 300, "method": "random"},
         "team": {"n_agents": 3},
         "vehicle": {"model": "double-integrator", "max_acceleration_m_s2": 4.0, "max_speed_m_s": 8.0},
-        "control": {"terminal_cost": "dare", "plan_rounds": 2, "plan_routes": 3, "plan_divisions": 1},
+        "control": {
+            "terminal_cost": "dare",
+            "plan_rounds": 2,
+            "plan_routes": 3,
+            "plan_divisions": 1,
+            "plan_changes": 5,
+        },
         "mission": {"duration_s": 30.0, "time_step_s": 0.25},
         "radio": {"comm_range_m": 50.0},
     }
