@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import sys
 import tempfile
@@ -51,6 +50,8 @@ def turn(item):
     if workers is None:
         yield
         return
+    import fcntl
+
     name = Path(tempfile.gettempdir()) / f"d2oc-tests-{workers['testrunuid']}"
     with open(f"{name}.gate", "w") as gate, open(f"{name}.machine", "w") as machine:
         fcntl.flock(gate, fcntl.LOCK_EX)

@@ -32,7 +32,7 @@ COLUMNS = {
 
 
 def measure(*, full: bool = False, on_row: Callable[[RowData], None] | None = None) -> list[RowData]:
-    """Measure everything; about five minutes, or half an hour in full.
+    """Measure everything; about three minutes, much longer in full.
 
     Parameters
     ----------
