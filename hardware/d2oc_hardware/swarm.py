@@ -428,7 +428,7 @@ class Swarm:
             late = next(n for n, drone in enumerate(self._drones) if not holds(drone))
             drone = self._drones[late]
             if drone.dead or now() > end or self.interrupted:
-                why = f": {drone.problems[-1]}" if drone.problems else ""
+                why = f": {drone.problems[-1]}" if drone.problems else ": its process has ended" if drone.dead else ""
                 raise FlightError(f"drone {late} {complaint}{why}")
             await asyncio.sleep(0.05)
 
