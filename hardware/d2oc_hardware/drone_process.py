@@ -309,7 +309,7 @@ class DroneProcess:
             self._pilot.operator_heard = self._clock.now()
             self._do(json.loads(line))
         self._pilot.go_home()  # the ground station's program is gone
-        while True:
+        while self._pilot.phase != Phase.GROUND:
             self._pilot.operator_heard = self._clock.now()
             await self._clock.sleep(1.0)
 
@@ -347,8 +347,11 @@ class DroneProcess:
             self._say({"kind": "refused", "text": str(error)})
 
     def _say(self, report: Mapping[str, Any]) -> None:
-        sys.stdout.write(json.dumps(report) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(report) + "\n")
+            sys.stdout.flush()
+        except OSError:  # the ground station is gone: the drone flies home, and nobody needs to hear of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _main() -> None:

@@ -215,19 +215,53 @@ def test_what_a_killed_machine_leaves_is_sprayed_by_the_others(fly, d2oc, tmp_pa
 def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "4", "--out", str(out)]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    said = (
+        tmp_path / "said.txt"
+    )  # by the drones' processes, too, so that no pipe will do: it would be open till they end
+    with said.open("w") as file, subprocess.Popen(command, cwd=tmp_path, stderr=file) as process:
         wait_until_flying(out, process)
+        drones = drones_of(process)
         process.kill()
         process.wait()
     end = time.monotonic() + 90
     try:
-        while not all(truth(out, i)["landed"] for i in range(2)):
+        assert len(drones) == 2
+        while any(map(is_alive, drones)) or not all(truth(out, i)["landed"] for i in range(2)):
             assert time.monotonic() < end, [truth(out, i) for i in range(2)]
             time.sleep(0.5)
+        assert "Traceback" not in said.read_text()
+        assert [truth(out, i)["mode"] for i in range(2)] == ["LAND"] * 2  # their processes flew them home, not RTL
         assert all(truth(out, i)["fence_breaches"] == 0 for i in range(2))
         assert all(truth(out, i)["sprayed_unasked_s"] <= 1.5 for i in range(2))
     finally:
         end_vehicles(out)
+
+
+def test_a_ground_station_that_dies_before_take_off_leaves_nothing_behind(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "4", "--out", str(out)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        wait_for(process, lambda: len(drones_of(process)) == 2)
+        drones = drones_of(process)
+        process.kill()
+    end = time.monotonic() + COMPILING_S
+    try:
+        while any(map(is_alive, drones)):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert not any(truth(out, i)["flew"] for i in range(2))
+    finally:
+        end_vehicles(out)
+
+
+def drones_of(process):
+    """Processes of drones that a ground station has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if "drone_process" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def is_alive(pid):
+    return Path(f"/proc/{pid}").exists()
 
 
 def wait_until_flying(out, process):
