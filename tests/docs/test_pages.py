@@ -34,7 +34,9 @@ from d2oc.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")) if path.is_file()
+    path
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.is_file()
 ]
 NOT_RUN = "# not run by the tests"
 
