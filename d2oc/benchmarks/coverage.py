@@ -36,7 +36,7 @@ N_PATCHES = 6
 FULL = (10, 3)
 """Maps and starts of the whole comparison."""
 CHANGES = 600
-"""Changes of routes that a plan tries: three times the default."""
+"""Changes of routes that a plan tries: ten times the default."""
 SHORT = (4, 1)
 """Maps and starts that end in a few minutes."""
 

@@ -113,9 +113,21 @@ def bounds_of(model: LinearModel, alpha: float) -> Bounds:
 
 
 @compiled
+def gains_within_limits(blocks: Blocks, bounds: Bounds, k: int, horizon: int) -> Gains:
+    """Gains for a horizon that begins at step k of the mission: what does not change from goals to goals."""
+    n, m = len(bounds.state_penalty), len(bounds.input_penalty)
+    gain = np.zeros((horizon, m, n))
+    inverse = np.zeros((len(blocks.A), horizon, blocks.B.shape[3], blocks.B.shape[3]))
+    for g in range(len(blocks.A)):
+        _gains(blocks, g, bounds, k, gain, inverse[g])
+    return Gains(gain, inverse)
+
+
+@compiled
 def track_within_limits(
     blocks: Blocks,
     bounds: Bounds,
+    gains: Gains,
     motion: Motion,
     kind: int,
     k: int,
@@ -132,6 +144,8 @@ def track_within_limits(
         Model and weights, from `d2oc.control.closed_form.blocks_of`.
     bounds : Bounds
         Limits.
+    gains : Gains
+        From `gains_within_limits`, of this step and horizon.
     motion, kind : Motion and int
         The vehicle that flies the result.
     k : int
@@ -150,35 +164,6 @@ def track_within_limits(
     track : Track
         Feasible: flown by `d2oc.vehicles.motion.move`.
     """
-    gains = gains_within_limits(blocks, bounds, k, len(goals))
-    return track_with_gains(blocks, bounds, gains, motion, kind, k, state, goals, guess, sweeps)
-
-
-@compiled
-def gains_within_limits(blocks: Blocks, bounds: Bounds, k: int, horizon: int) -> Gains:
-    """What does not change from goals to goals; as for `track_within_limits`."""
-    n, m = len(bounds.state_penalty), len(bounds.input_penalty)
-    gain = np.zeros((horizon, m, n))
-    inverse = np.zeros((len(blocks.A), horizon, blocks.B.shape[3], blocks.B.shape[3]))
-    for g in range(len(blocks.A)):
-        _gains(blocks, g, bounds, k, gain, inverse[g])
-    return Gains(gain, inverse)
-
-
-@compiled
-def track_with_gains(
-    blocks: Blocks,
-    bounds: Bounds,
-    gains: Gains,
-    motion: Motion,
-    kind: int,
-    k: int,
-    state: Floats,
-    goals: Floats,
-    guess: Floats,
-    sweeps: int,
-) -> Track:
-    """As `track_within_limits`, with the gains of this step and horizon."""
     horizon, (n, m) = len(goals), (len(bounds.state_penalty), len(bounds.input_penalty))
     gain, inverse = gains
     x, u = np.zeros((horizon, n)), guess.copy()

@@ -32,7 +32,7 @@ import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
 from d2oc.control.closed_form import Blocks, TrackingProblem, blocks_of
-from d2oc.control.limited_tracking import Bounds, Gains, Track, bounds_of, gains_within_limits, track_with_gains
+from d2oc.control.limited_tracking import Bounds, Gains, Track, bounds_of, gains_within_limits, track_within_limits
 from d2oc.control.routes import SHARE_OF_SPEED, timed_tour
 from d2oc.control.ways import Ways, goals_around
 from d2oc.density.moving import Moves
@@ -354,7 +354,7 @@ def clear_track(flyer: Flyer, k: int, state: Floats, plan: Plan, effort: Effort)
 def follow(flyer: Flyer, k: int, state: Floats, goals: Floats, guess: Floats, sweeps: int) -> Track:
     """Trajectory from step k on that follows goals, shape (H, 2), from a guess of the inputs, shape (H, m)."""
     gains = _gains(flyer, k, len(goals))
-    return track_with_gains(flyer.blocks, flyer.bounds, gains, flyer.motion, 0, k, state, goals, guess, sweeps)
+    return track_within_limits(flyer.blocks, flyer.bounds, gains, flyer.motion, 0, k, state, goals, guess, sweeps)
 
 
 @lru_cache(maxsize=GAINS_KEPT)

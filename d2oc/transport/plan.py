@@ -91,12 +91,11 @@ def renewed_plan(
     """
     wanted = np.flatnonzero(weights * UNITS > 2.0 * max(float(masses.sum()), float(weights.sum())))
     places, rows, columns = samples[wanted], masses, weights[wanted]
-    capacity, demand = float(rows.sum()), float(columns.sum())
-    if abs(capacity - demand) > 1e-9 * max(capacity, demand):
-        if capacity < demand:
-            rows = np.append(rows, demand - capacity)
-        else:
-            columns = np.append(columns, capacity - demand)
+    excess = _excess(float(rows.sum()), float(columns.sum()))
+    if excess < 0.0:
+        rows = np.append(rows, -excess)
+    elif excess > 0.0:
+        columns = np.append(columns, excess)
     if last is None or not _of(last, rows, columns):
         last = first_basis(points, rows, places, columns)
     basis, pivots = renew(last, points, places)
@@ -134,8 +133,14 @@ def _balanced(
     masses: Floats, weights: Floats, cost: Floats, capacity: float, demand: float
 ) -> tuple[Floats, Floats, Floats]:
     """The same problem with equal totals: a slack row or column of cost zero, unless they agree to rounding."""
-    if abs(capacity - demand) <= 1e-9 * max(capacity, demand):
+    excess = _excess(capacity, demand)
+    if excess == 0.0:
         return masses / capacity * demand, weights, cost
-    if capacity < demand:
-        return np.append(masses, demand - capacity), weights, np.vstack([cost, np.zeros(cost.shape[1])])
-    return masses, np.append(weights, capacity - demand), np.hstack([cost, np.zeros((len(cost), 1))])
+    if excess < 0.0:
+        return np.append(masses, -excess), weights, np.vstack([cost, np.zeros(cost.shape[1])])
+    return masses, np.append(weights, excess), np.hstack([cost, np.zeros((len(cost), 1))])
+
+
+def _excess(capacity: float, demand: float) -> float:
+    """By how much capacity exceeds the demand; 0 where they agree to rounding."""
+    return 0.0 if abs(capacity - demand) <= 1e-9 * max(capacity, demand) else capacity - demand

@@ -20,7 +20,6 @@ import numpy as np
 
 from d2oc.arrays import Floats, Ints, Longs
 from d2oc.compiled import compiled
-from d2oc.transport.exact import squared_distances
 
 UNITS = 1 << 52
 """Total mass in whole units."""
@@ -84,12 +83,24 @@ def first_basis(points: Floats, masses: Floats, samples: Floats, weights: Floats
     return Basis(rows, columns, parent, flow, _neighbours(samples))
 
 
+@compiled
 def _neighbours(samples: Floats) -> Ints:
-    """Samples near each, itself left out, shape (m, neighbours)."""
-    away = squared_distances(samples, samples)
-    np.fill_diagonal(away, np.inf)
-    most = min(NEIGHBOURS, len(samples) - 1)
-    return np.ascontiguousarray(np.argsort(away, axis=1, kind="stable")[:, :most].astype(np.int32))
+    """Samples near each, itself left out, nearest first and then in order, shape (m, neighbours)."""
+    m = len(samples)
+    most = min(NEIGHBOURS, m - 1)
+    near, away = np.empty((m, most), np.int32), np.empty(most)
+    for i in range(m):
+        away[:] = np.inf
+        for j in range(m):
+            distance = (samples[i, 0] - samples[j, 0]) ** 2 + (samples[i, 1] - samples[j, 1]) ** 2
+            if j == i or most == 0 or distance >= away[most - 1]:
+                continue
+            at = most - 1
+            while at > 0 and distance < away[at - 1]:
+                away[at], near[i, at] = away[at - 1], near[i, at - 1]
+                at -= 1
+            away[at], near[i, at] = distance, j
+    return near
 
 
 def _morton(places: Floats, low: Floats, high: Floats) -> Longs:

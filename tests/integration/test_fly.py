@@ -212,7 +212,7 @@ def test_what_a_killed_machine_leaves_is_sprayed_by_the_others(fly, d2oc, tmp_pa
     assert summary["litres"] == pytest.approx(unharmed["litres"], rel=0.1)
 
 
-def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
+def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path, drones_of):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "4", "--out", str(out)]
     said = (
@@ -237,7 +237,7 @@ def test_a_ground_station_that_dies_leaves_drones_that_go_home(tmp_path):
         end_vehicles(out)
 
 
-def test_a_ground_station_that_dies_before_take_off_leaves_nothing_behind(tmp_path):
+def test_a_ground_station_that_dies_before_take_off_leaves_nothing_behind(tmp_path, drones_of):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "d2oc", "fly", *FLOWN, "--sim", "2", "--speedup", "4", "--out", str(out)]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
@@ -252,12 +252,6 @@ def test_a_ground_station_that_dies_before_take_off_leaves_nothing_behind(tmp_pa
         assert not any(truth(out, i)["flew"] for i in range(2))
     finally:
         end_vehicles(out)
-
-
-def drones_of(process):
-    """Processes of drones that a ground station has started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if "drone_process" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def is_alive(pid):

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -33,19 +32,6 @@ def flight(tmp_path):
         process.kill()
 
 
-def drone_of(process):
-    """Process of the drone that a ground station has started."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if b"d2oc_hardware.drone_process" in words and parent == process.pid:
-            return int(entry.name)
-    raise AssertionError("no process of a drone")
-
-
 def treats(run):
     """Whether the record so far has a step in which it treated."""
     try:
@@ -54,14 +40,14 @@ def treats(run):
         return False
 
 
-def test_a_process_that_stood_still_leaves_its_drone_to_the_autopilot(flight):
+def test_a_process_that_stood_still_leaves_its_drone_to_the_autopilot(flight, drones_of):
     process, run = flight
     end = time.monotonic() + COMPILING_S
     while not treats(run):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end
         time.sleep(0.2)
-    drone = drone_of(process)
+    (drone,) = drones_of(process)
     os.kill(drone, signal.SIGSTOP)
     time.sleep(STANDS_S)
     standing = json.loads((run / "vehicle-0.json").read_text())

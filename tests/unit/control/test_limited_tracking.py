@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 from d2oc.control.closed_form import blocks_of, recursion, solve_closed_form, tracking
-from d2oc.control.limited_tracking import bounds_of, track_within_limits
+from d2oc.control.limited_tracking import bounds_of, gains_within_limits, track_within_limits
 from d2oc.vehicles.linear import Limits, double_integrator, quadrotor, single_integrator
 from d2oc.vehicles.motion import motion_arrays
 
 
 def follow(model, problem, state, goals, sweeps, k=0):
     guess = np.zeros((len(goals), model.n_inputs))
-    motion = motion_arrays([model])
-    return track_within_limits(
-        blocks_of(problem), bounds_of(model, problem.alpha), motion, 0, k, state, goals, guess, sweeps
-    )
+    blocks, bounds = blocks_of(problem), bounds_of(model, problem.alpha)
+    gains = gains_within_limits(blocks, bounds, k, len(goals))
+    return track_within_limits(blocks, bounds, gains, motion_arrays([model]), 0, k, state, goals, guess, sweeps)
 
 
 def wandering_goals(n, seed=1, step=3.0):
